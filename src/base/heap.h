@@ -1,0 +1,28 @@
+/* Timers: a binary heap ordered by a 64-bit due time, of items that know their place, so
+ * that a timer can be moved or removed in O(log n). The item is embedded in its owner. */
+#ifndef BRINK_BASE_HEAP_H
+#define BRINK_BASE_HEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct heap_item {
+    int64_t due;   /* in whatever unit the heap's owner uses */
+    size_t place;  /* 1-based index in the heap; 0: not in it */
+};
+
+struct heap {
+    struct heap_item **items; /* items[0] unused */
+    size_t n;
+    size_t cap;
+};
+
+void heap_finish(struct heap *h); /* frees the array; items are left alone (place not reset) */
+struct heap_item *heap_first(const struct heap *h); /* earliest due, or NULL */
+/* Sets due and inserts, or moves if already in. E_NOMEM only on insert. */
+enum brink_status heap_set(struct heap *h, struct heap_item *item, int64_t due) BRINK_MUST_CHECK;
+void heap_remove(struct heap *h, struct heap_item *item); /* no-op if not in */
+
+#endif

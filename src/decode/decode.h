@@ -1,0 +1,40 @@
+/* Bytes to messages (SPEC 3.1-3.4): topic, JSON or a plain number, time, sequence.
+ *
+ * One decoder has one owner; what it returns lives in its own memory (and in the topic's and payload's)
+ * until decoder_reset(). Nothing that comes from outside stops it: what does not fit is dropped,
+ * counted by reason (base/counters.h) and logged at most once a second a reason. */
+#ifndef BRINK_DECODE_DECODE_H
+#define BRINK_DECODE_DECODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "model/message.h"
+
+struct decoder;
+
+/* telemetry: borrowed, must outlive the decoder. */
+enum brink_status decoder_new(const struct telemetry_config *telemetry, size_t n_telemetry,
+                              struct decoder **ret_decoder) BRINK_MUST_CHECK;
+void decoder_free(struct decoder *d);
+
+struct raw_message {
+    struct text topic, payload;
+    struct mono arrived;       /* monotonic, for rate limits and the timeline */
+    struct wall arrived_wall;  /* arrival time (SPEC 3.3) */
+    bool retained, too_large;
+};
+
+/* Decodes one MQTT message and appends its messages (0 or more: an array is many) to the
+ * decoder's list. */
+void decoder_add(struct decoder *d, const struct raw_message *raw);
+
+/* All messages since the last reset, in order. Valid until the next add or reset. */
+const struct message *decoder_messages(const struct decoder *d, size_t *ret_n);
+void decoder_reset(struct decoder *d); /* keeps the memory, up to a named limit */
+
+#endif

@@ -1,0 +1,17 @@
+/* The time of a reading (SPEC 3.3). Pure. */
+#ifndef BRINK_DECODE_TIMESTAMP_H
+#define BRINK_DECODE_TIMESTAMP_H
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/text.h"
+
+/* ISO 8601 calendar date and time: 2026-01-01T00:00[:00[.fraction|,fraction]][Z|+hh:mm|+hhmm|+hh], also with a
+ * space for T or in basic form (20260101T000000Z); a date alone is midnight. No zone: UTC. :60 is taken as the
+ * next second. Fractions beyond microseconds are cut. E_SYNTAX. */
+enum brink_status timestamp_parse(struct text t, struct wall *ret_at) BRINK_MUST_CHECK;
+
+/* A number: |v| below 1e11 seconds, below 1e14 ms, below 1e17 us, else ns. E_RANGE: not finite or too far. */
+enum brink_status timestamp_of_number(double v, struct wall *ret_at) BRINK_MUST_CHECK;
+
+#endif

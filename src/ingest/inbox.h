@@ -1,0 +1,55 @@
+/* The bounded queue between Paho's thread and the pipeline (SPEC 7.3).
+ *
+ * A ring of bytes: one producer (Paho's thread) copies messages in, one consumer (the
+ * pipeline) reads them in place. A message counts as waiting until the pipeline has *applied* it, not
+ * only taken it: inbox_put() returns, and with it the acknowledgement leaves, once no more than `limit`
+ * messages are unapplied. With limit 0 it returns when its own message is applied.
+ *
+ * The consumer sleeps on inbox_fd() (an eventfd, to be polled beside others) after
+ * inbox_sleep() said that nothing is there; the producer writes to it only then: no system call a
+ * message under load. */
+#ifndef BRINK_INGEST_INBOX_H
+#define BRINK_INGEST_INBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/text.h"
+
+struct inbox;
+
+struct inbox_message {
+    struct text topic, payload; /* in the ring; valid until inbox_applied() */
+    struct mono arrived;
+    int qos;
+    bool retained;
+    bool too_large; /* payload was above payload_bytes_max and is not here (n == 0) */
+};
+
+/* limit: messages; payload_bytes_max: of one message; the ring holds at least four of the largest or 256 KiB. */
+enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max, struct inbox **ret_inbox) BRINK_MUST_CHECK;
+void inbox_free(struct inbox *i);
+
+/* Producer. Blocks while the ring is full or more than `limit` messages would be unapplied.
+ * E_STATE: closed while waiting; the message may not have been taken. */
+enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload, int qos,
+                            bool retained, struct mono now) BRINK_MUST_CHECK;
+
+/* Consumer. The next message not yet taken; false: none now. */
+bool inbox_take(struct inbox *i, struct inbox_message *ret_message);
+/* All messages taken so far are applied: their bytes are given back and a waiting producer goes on. */
+void inbox_applied(struct inbox *i);
+/* Says that the consumer is about to sleep: true if it may (nothing is waiting). */
+bool inbox_sleep(struct inbox *i);
+void inbox_awake(struct inbox *i); /* after the poll: clears the eventfd */
+int inbox_fd(const struct inbox *i);
+void inbox_wake(struct inbox *i); /* any thread: makes the consumer's poll return */
+/* Any thread: a producer that waits, and every later one, gets E_STATE. What was put stays to be taken. */
+void inbox_close(struct inbox *i);
+bool inbox_is_closed(const struct inbox *i);
+size_t inbox_waiting(const struct inbox *i); /* unapplied messages, about; any thread */
+
+#endif

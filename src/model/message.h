@@ -1,0 +1,36 @@
+/* A message as decoded: what one device said at one time. */
+#ifndef BRINK_MODEL_MESSAGE_H
+#define BRINK_MODEL_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define ID_BYTES_MAX 512          /* of a tenant or device id; longer is dropped as bad_id */
+#define METRIC_BYTES_MAX 256      /* of a metric's name, dots included */
+#define READINGS_PER_MESSAGE_MAX 1024
+#define MESSAGES_PER_PAYLOAD_MAX 4096 /* of a JSON array */
+#define SITE_BYTES_MAX 256
+
+struct reading {
+    struct text metric; /* raw name; view into the decoder's or the message's memory */
+    double value;       /* finite */
+};
+
+struct message {
+    struct text tenant, device, site; /* site.n == 0: not said */
+    struct wall at;                   /* device time, or arrival time in its place */
+    struct mono arrived;
+    bool at_is_arrival;
+    bool has_seq;
+    uint64_t seq;
+    unsigned entry;                   /* index of the telemetry entry */
+    bool heartbeat;                   /* no readings, only a sign of life */
+    const struct reading *readings;
+    size_t n_readings;
+};
+
+#endif

@@ -34,7 +34,8 @@ enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max, struct i
 void inbox_free(struct inbox *i);
 
 /* Producer. Blocks while the ring is full or more than `limit` messages would be unapplied.
- * E_STATE: closed while waiting; the message may not have been taken. */
+ * E_STATE: closed while waiting; the message may not have been taken. E_RANGE: a topic above
+ * TOPIC_BYTES_MAX, which MQTT cannot carry. Each wait is counted (INBOX_FULL). */
 enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload, int qos,
                             bool retained, struct mono now) BRINK_MUST_CHECK;
 
@@ -46,7 +47,8 @@ void inbox_applied(struct inbox *i);
 bool inbox_sleep(struct inbox *i);
 void inbox_awake(struct inbox *i); /* after the poll: clears the eventfd */
 int inbox_fd(const struct inbox *i);
-void inbox_wake(struct inbox *i); /* any thread: makes the consumer's poll return */
+/* Any thread, also a signal handler: makes the consumer's poll return. Set first what it is to see. */
+void inbox_wake(struct inbox *i);
 /* Any thread: a producer that waits, and every later one, gets E_STATE. What was put stays to be taken. */
 void inbox_close(struct inbox *i);
 bool inbox_is_closed(const struct inbox *i);

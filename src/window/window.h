@@ -7,9 +7,12 @@
  * keeps what any of its spans needs, nothing more.
  *
  * Pure: no I/O, no clock; one owner. The cost of a push in order is O(spans), amortized, and
- * does not depend on a span's length (percentiles: O(log n)). A late reading costs O(n).
- * Memory: about 16 bytes a reading, growth by less than a third; min and max add
- * a queue only where asked for. */
+ * does not depend on a span's length (percentiles: O(log n)). A late reading costs O(n), and
+ * so does one among very many of equal time. Figures are kept only for the functions a span
+ * is asked for, and nothing is ever subtracted from them: they do not drift, and a huge value
+ * leaves no trace once it left (internal.h).
+ * Memory: 16 bytes a reading, at most an eighth more of them than are held, 0.5 to 5
+ * bytes a reading for each span's figures, 24 for percentiles. */
 #ifndef BRINK_WINDOW_WINDOW_H
 #define BRINK_WINDOW_WINDOW_H
 
@@ -36,7 +39,7 @@ struct span_spec {
 struct window_spec {
     struct span_spec *spans;
     size_t n_spans;
-    uint32_t points_max; /* limits.points_per_window: past it the oldest leave */
+    uint32_t points_max; /* limits.points_per_window: past it the oldest leave; 0: no limit */
 };
 
 struct window;
@@ -72,7 +75,8 @@ size_t span_count(const struct window *w, size_t span, struct wall now);
 /* The i-th reading of a span, 0 the oldest; i < span_count. */
 struct point span_at(const struct window *w, size_t span, size_t i);
 
-/* The function's value as of `now`; false: unknown (fewer than min_points readings, where 0 stands for the
+/* The function's value as of `now`, in O(1) amortized (it may rebuild figures that it
+ * keeps, hence not for two threads at once); false: unknown (fewer than min_points readings, where 0 stands for the
  * default of SPEC 4.3; deviation 0; not finite). `argument`: percentile's p. */
 bool span_value(const struct window *w, size_t span, enum window_fn fn, double argument,
                 uint32_t min_points, struct wall now, double *ret_value);

@@ -1,0 +1,480 @@
+#include "window/window.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "window/internal.h"
+
+#define CAP_MIN 4
+#define CAP_MAX (UINT32_C(1) << 30)
+/* A ring this much larger than what is in it is made smaller. */
+#define SHRINK_FACTOR 2
+
+#define PERCENTILES ((1u << FN_MEDIAN) | (1u << FN_PERCENTILE))
+
+/* t - us, or the earliest time there is. */
+static struct wall before(struct wall t, int64_t us)
+{
+    return (struct wall){t.us < INT64_MIN + us ? INT64_MIN : t.us - us};
+}
+
+static const struct point *newest_of(const struct window *w)
+{
+    return point_at(w, window_end(w) - 1);
+}
+
+static uint32_t points_max(const struct window *w)
+{
+    uint32_t max = w->spec->points_max;
+    return max == 0 || max > CAP_MAX - 1 ? CAP_MAX - 1 : max;
+}
+
+struct window *window_new(const struct window_spec *spec)
+{
+    size_t doubles = 0, orders = 0;
+    struct span layout;
+    for (size_t i = 0; i < spec->n_spans; i++) {
+        span_lay_out(&layout, spec->spans[i].functions);
+        doubles += 2u * layout.fields;
+        orders += (spec->spans[i].functions & PERCENTILES) != 0;
+    }
+    /* One block: a rule over 100,000 devices has as many windows. */
+    struct window *w =
+        calloc(1, sizeof *w + spec->n_spans * sizeof *w->spans +
+                      doubles * sizeof(double) + orders * sizeof(struct order));
+    if (!w) {
+        return NULL;
+    }
+    w->spec = spec;
+    w->spans = (struct span *)(w + 1);
+    double *figures = (double *)(w->spans + spec->n_spans);
+    struct order *order = (struct order *)(figures + doubles);
+    for (size_t i = 0; i < spec->n_spans; i++) {
+        struct span *s = &w->spans[i];
+        span_lay_out(s, spec->spans[i].functions);
+        s->back = figures;
+        figures += 2u * s->fields;
+        s->stale = true;
+        if (spec->spans[i].functions & PERCENTILES) {
+            s->order = order++;
+        }
+    }
+    return w;
+}
+
+void window_clear(struct window *w)
+{
+    free(w->ring);
+    w->ring = NULL;
+    w->cap = w->head = w->n = 0;
+    w->first = 0;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        struct span *s = &w->spans[i];
+        s->lo = s->mid = 0;
+        s->stale = true;
+        if (s->order) {
+            order_finish(s->order);
+        }
+    }
+}
+
+void window_free(struct window *w)
+{
+    if (w) {
+        window_clear(w);
+        free(w);
+    }
+}
+
+/* --- the ring's memory --- */
+
+static size_t front_doubles(const struct span *s, uint32_t cap)
+{
+    return s->fields * ((size_t)cap / BLOCK + 1);
+}
+
+static size_t ring_bytes(const struct window *w, uint32_t cap)
+{
+    size_t bytes = cap * sizeof *w->ring;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        bytes += front_doubles(&w->spans[i], cap) * sizeof(double);
+    }
+    return bytes;
+}
+
+/* How many readings to make room for when n are to be held: an eighth more, since a
+ * window over time grows to its length and stays there; never more than counts let it
+ * hold. */
+static uint32_t cap_for(const struct window *w, uint32_t n)
+{
+    uint32_t cap = (n + n / 8 + CAP_MIN - 1) / CAP_MIN * CAP_MIN;
+    uint32_t held_max = w->spec->n_spans > 0 ? 0 : 1;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        uint32_t count = w->spec->spans[i].count;
+        held_max = count == 0 ? UINT32_MAX : count > held_max ? count : held_max;
+        if (count == 0) {
+            break;
+        }
+    }
+    if (held_max > points_max(w)) {
+        held_max = points_max(w);
+    }
+    cap = cap < held_max ? cap : held_max;
+    return cap > n ? cap : n;
+}
+
+static bool ring_resize(struct window *w, uint32_t cap)
+{
+    struct point *ring = malloc(ring_bytes(w, cap));
+    if (!ring) {
+        return false;
+    }
+    if (w->n > 0) {
+        uint32_t to_edge = w->cap - w->head;
+        uint32_t n1 = w->n < to_edge ? w->n : to_edge;
+        memcpy(ring, w->ring + w->head, n1 * sizeof *ring);
+        memcpy(ring + n1, w->ring, (w->n - n1) * sizeof *ring);
+    }
+    free(w->ring);
+    w->ring = ring;
+    w->cap = cap;
+    w->head = 0;
+    double *front = (double *)(ring + cap);
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        w->spans[i].front = front;
+        w->spans[i].stale = true;
+        front += front_doubles(&w->spans[i], cap);
+    }
+    return true;
+}
+
+static void give_back(struct window *w)
+{
+    if (w->cap > 4 * CAP_MIN && w->n < w->cap / SHRINK_FACTOR) {
+        (void)ring_resize(w, cap_for(w, w->n)); /* without memory it stays as it is */
+    }
+}
+
+static bool orders_reserve(struct window *w)
+{
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        if (w->spans[i].order && !order_reserve(w->spans[i].order)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+size_t window_bytes(const struct window *w)
+{
+    size_t bytes = sizeof *w + (w->cap > 0 ? ring_bytes(w, w->cap) : 0);
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        const struct span *s = &w->spans[i];
+        bytes += sizeof *s + 2 * s->fields * sizeof(double);
+        bytes += s->order ? sizeof *s->order + order_bytes(s->order) : 0;
+    }
+    return bytes;
+}
+
+/* --- where a reading goes --- */
+
+/* The number of the first reading that is newer than t (or not older, when or_equal). */
+static uint64_t first_after(const struct window *w, struct wall t, bool or_equal)
+{
+    uint64_t lo = w->first, hi = window_end(w);
+    while (lo < hi) {
+        uint64_t m = lo + (hi - lo) / 2;
+        int64_t at = point_at(w, m)->at.us;
+        if (or_equal ? at >= t.us : at > t.us) {
+            hi = m;
+        } else {
+            lo = m + 1;
+        }
+    }
+    return lo;
+}
+
+static bool held_at(const struct window *w, struct point p, uint64_t place)
+{
+    while (place > w->first) {
+        const struct point *held = point_at(w, --place);
+        if (held->at.us != p.at.us) {
+            return false;
+        }
+        if (held->value == p.value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_covered(const struct window *w, struct point p, uint64_t place)
+{
+    if (w->n >= points_max(w) && place == w->first) {
+        return false; /* it would be the one to leave */
+    }
+    struct wall newest = newest_of(w)->at;
+    uint64_t behind = window_end(w) - place;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        const struct span_spec *s = &w->spec->spans[i];
+        if ((s->width_us == 0 || p.at.us >= before(newest, s->width_us).us) &&
+            (s->count == 0 || behind < s->count)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Also says which number the reading would get. */
+static enum window_push place_of(const struct window *w, struct point p,
+                                 uint64_t *ret_place)
+{
+    *ret_place = window_end(w);
+    if (w->n == 0) {
+        return WINDOW_APPENDED;
+    }
+    struct wall newest = newest_of(w)->at;
+    if (p.at.us > newest.us) {
+        return WINDOW_APPENDED;
+    }
+    bool late = p.at.us < newest.us;
+    if (late) {
+        *ret_place = first_after(w, p.at, false);
+        if (!is_covered(w, p, *ret_place)) {
+            return WINDOW_LATE;
+        }
+    }
+    if (held_at(w, p, *ret_place)) {
+        return WINDOW_DUPLICATE;
+    }
+    return late ? WINDOW_INSERTED : WINDOW_APPENDED;
+}
+
+enum window_push window_would(const struct window *w, struct point p)
+{
+    uint64_t place;
+    return place_of(w, p, &place);
+}
+
+/* --- pushing --- */
+
+static struct point *slot(struct window *w, uint64_t number)
+{
+    return &w->ring[point_at(w, number) - w->ring];
+}
+
+/* Where a span starts once the ring ends at `end` with `newest`; from its present start
+ * on. */
+static uint64_t span_start(const struct window *w, size_t i, struct wall newest,
+                           uint64_t end, uint64_t held_end)
+{
+    const struct span_spec *spec = &w->spec->spans[i];
+    uint64_t lo = w->spans[i].lo;
+    if (spec->count != 0 && end - lo > spec->count) {
+        lo = end - spec->count;
+    }
+    if (spec->width_us != 0) {
+        struct wall cutoff = before(newest, spec->width_us);
+        while (lo < held_end && point_at(w, lo)->at.us < cutoff.us) {
+            lo++;
+        }
+    }
+    return lo;
+}
+
+static void span_set_start(const struct window *w, struct span *s, uint64_t lo)
+{
+    if (s->order) {
+        for (uint64_t i = s->lo; i < lo; i++) {
+            order_remove(s->order, point_at(w, i)->value);
+        }
+        order_trim(s->order);
+    }
+    s->lo = lo;
+    s->stale = s->stale || lo >= s->mid;
+}
+
+/* Drops the readings that no span needs; returns how many. */
+static uint64_t drop_before(struct window *w, uint64_t first)
+{
+    uint64_t gone = first - w->first;
+    uint64_t head = w->head + gone;
+    w->head = (uint32_t)(head < w->cap ? head : head - w->cap);
+    w->n -= (uint32_t)gone;
+    w->first = first;
+    return gone;
+}
+
+/* The oldest that any span needs, given that the ring is to end at `end`; how many of
+ * those points_max pushes out goes to *ret_over. */
+static uint64_t needed_from(const struct window *w, uint64_t lowest, uint64_t end,
+                            size_t *ret_over)
+{
+    uint32_t max = points_max(w);
+    *ret_over = 0;
+    if (end - lowest > max) {
+        *ret_over = (size_t)(end - max - lowest);
+        lowest = end - max;
+    }
+    return lowest;
+}
+
+static bool append(struct window *w, struct point p, size_t *ret_expired,
+                   size_t *ret_over)
+{
+    uint64_t held_end = window_end(w), end = held_end + 1;
+    size_t n_spans = w->spec->n_spans;
+    uint64_t lowest = held_end;
+    for (size_t i = 0; i < n_spans; i++) {
+        uint64_t lo = span_start(w, i, p.at, end, held_end);
+        lowest = lo < lowest ? lo : lowest;
+    }
+    uint64_t first = needed_from(w, lowest, end, ret_over);
+    uint32_t keeps = (uint32_t)(end - first);
+    if (!orders_reserve(w) || (keeps > w->cap && !ring_resize(w, cap_for(w, keeps)))) {
+        return false;
+    }
+    for (size_t i = 0; i < n_spans; i++) {
+        uint64_t lo = span_start(w, i, p.at, end, held_end);
+        lo = lo < first ? first : lo;
+        if (lo > w->spans[i].lo) {
+            span_set_start(w, &w->spans[i], lo);
+        }
+    }
+    *ret_expired = (size_t)drop_before(w, first);
+    w->n++;
+    *slot(w, held_end) = p;
+    for (size_t i = 0; i < n_spans; i++) {
+        struct span *s = &w->spans[i];
+        if (s->order) {
+            order_add(s->order, p.value);
+        }
+        if (!s->stale) {
+            span_take_newest(w, s);
+        }
+    }
+    return true;
+}
+
+/* As span_start, but found from nothing. */
+static uint64_t span_start_anew(const struct window *w, size_t i)
+{
+    const struct span_spec *spec = &w->spec->spans[i];
+    uint64_t lo = w->first, end = window_end(w);
+    if (spec->width_us != 0) {
+        lo = first_after(w, before(newest_of(w)->at, spec->width_us), true);
+    }
+    if (spec->count != 0 && end - lo > spec->count) {
+        lo = end - spec->count;
+    }
+    return lo;
+}
+
+/* A reading stands at `place` now that the span, unless it starts behind it, has to take
+ * in. */
+static void span_insert(const struct window *w, struct span *s, uint64_t lo,
+                        uint64_t place)
+{
+    if (s->order) {
+        uint64_t end = window_end(w), held = end - 1 - s->lo;
+        if (place >= lo) {
+            order_add(s->order, point_at(w, place)->value);
+            held++;
+        }
+        /* What it pushed out stands right before the new start. */
+        for (uint64_t gone = held - (end - lo); gone > 0; gone--) {
+            order_remove(s->order, point_at(w, lo - gone)->value);
+        }
+    }
+    s->lo = lo;
+    s->stale = true;
+}
+
+static bool insert(struct window *w, struct point p, uint64_t place, size_t *ret_expired,
+                   size_t *ret_over)
+{
+    if (!orders_reserve(w) || (w->n == w->cap && !ring_resize(w, cap_for(w, w->n + 1)))) {
+        return false;
+    }
+    w->n++;
+    uint64_t end = window_end(w), lowest = end;
+    for (uint64_t i = end - 1; i > place; i--) {
+        *slot(w, i) = *slot(w, i - 1);
+    }
+    *slot(w, place) = p;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        uint64_t lo = span_start_anew(w, i);
+        lowest = lo < lowest ? lo : lowest;
+    }
+    uint64_t first = needed_from(w, lowest, end, ret_over);
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        uint64_t lo = span_start_anew(w, i);
+        span_insert(w, &w->spans[i], lo < first ? first : lo, place);
+    }
+    *ret_expired = (size_t)drop_before(w, first);
+    return true;
+}
+
+enum window_push window_push(struct window *w, struct point p, size_t *ret_expired,
+                             size_t *ret_over)
+{
+    uint64_t place;
+    size_t expired = 0, over = 0;
+    enum window_push outcome = place_of(w, p, &place);
+    if ((outcome == WINDOW_APPENDED && !append(w, p, &expired, &over)) ||
+        (outcome == WINDOW_INSERTED && !insert(w, p, place, &expired, &over))) {
+        outcome = WINDOW_NO_MEMORY;
+        expired = over = 0;
+    } else if (expired > 0) {
+        give_back(w);
+    }
+    if (ret_expired) {
+        *ret_expired = expired;
+    }
+    if (ret_over) {
+        *ret_over = over;
+    }
+    return outcome;
+}
+
+/* --- reading --- */
+
+size_t window_count(const struct window *w)
+{
+    return w->n;
+}
+
+struct point window_at(const struct window *w, size_t i)
+{
+    return *point_at(w, w->first + i);
+}
+
+struct wall window_newest(const struct window *w)
+{
+    return w->n > 0 ? newest_of(w)->at : (struct wall){INT64_MIN};
+}
+
+struct wall window_cutoff(const struct window *w)
+{
+    struct wall cutoff = {INT64_MIN};
+    if (w->n == 0) {
+        return cutoff;
+    }
+    cutoff = newest_of(w)->at;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        const struct span_spec *spec = &w->spec->spans[i];
+        struct wall from = {INT64_MIN};
+        if (spec->width_us != 0) {
+            from = before(newest_of(w)->at, spec->width_us);
+        }
+        if (spec->count != 0 && window_end(w) - w->spans[i].lo >= spec->count) {
+            struct wall oldest = point_at(w, w->spans[i].lo)->at;
+            from = oldest.us > from.us ? oldest : from;
+        }
+        cutoff = from.us < cutoff.us ? from : cutoff;
+    }
+    if (w->n >= points_max(w) && point_at(w, w->first)->at.us > cutoff.us) {
+        cutoff = point_at(w, w->first)->at;
+    }
+    return cutoff;
+}

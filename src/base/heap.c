@@ -1,0 +1,84 @@
+#include "base/heap.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#define FIRST_CAP 64
+
+void heap_finish(struct heap *h)
+{
+    if (h) {
+        free(h->items);
+        *h = (struct heap){0};
+    }
+}
+
+struct heap_item *heap_first(const struct heap *h)
+{
+    return h->n > 0 ? h->items[1] : NULL;
+}
+
+static void put(struct heap *h, size_t place, struct heap_item *item)
+{
+    h->items[place] = item;
+    item->place = place;
+}
+
+/* Finds the place of an item whose due may be too early or too late for where it is. */
+static void settle(struct heap *h, struct heap_item *item, size_t place)
+{
+    while (place > 1 && h->items[place / 2]->due > item->due) {
+        put(h, place, h->items[place / 2]);
+        place /= 2;
+    }
+    for (;;) {
+        size_t child = place * 2;
+        if (child > h->n) {
+            break;
+        }
+        if (child < h->n && h->items[child + 1]->due < h->items[child]->due) {
+            child++;
+        }
+        if (h->items[child]->due >= item->due) {
+            break;
+        }
+        put(h, place, h->items[child]);
+        place = child;
+    }
+    put(h, place, item);
+}
+
+enum brink_status heap_set(struct heap *h, struct heap_item *item, int64_t due)
+{
+    if (item->place == 0) {
+        if (h->n + 1 >= h->cap) {
+            size_t cap = h->cap ? h->cap * 2 : FIRST_CAP;
+            if (cap > SIZE_MAX / sizeof *h->items) {
+                return BRINK_E_NOMEM;
+            }
+            struct heap_item **items = realloc(h->items, cap * sizeof *items);
+            if (!items) {
+                return BRINK_E_NOMEM;
+            }
+            h->items = items;
+            h->cap = cap;
+        }
+        put(h, ++h->n, item);
+    }
+    item->due = due;
+    settle(h, item, item->place);
+    return BRINK_OK;
+}
+
+void heap_remove(struct heap *h, struct heap_item *item)
+{
+    size_t place = item->place;
+    if (place == 0) {
+        return;
+    }
+    item->place = 0;
+    struct heap_item *last = h->items[h->n--];
+    if (last != item) {
+        settle(h, last, place);
+    }
+}

@@ -1,0 +1,390 @@
+#include "base/number.h"
+
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NUMBER_TEXT_MAX 400
+#define EXACT_POWER_MAX 22 /* 10^22 is the last exact power of ten */
+#define EXACT_MANTISSA_MAX (UINT64_C(1) << 53)
+#define DIGITS_MAX 17    /* enough for any double */
+#define DIGITS_UNIQUE 15 /* never two of so many to one double */
+#define FAST_DECIMALS 6
+#define US_PER_SECOND INT64_C(1000000)
+#define DURATION_MAX_US (INT64_C(36525) * 86400 * US_PER_SECOND) /* 100 years */
+/* Up to here doubles lie less than a microsecond apart. */
+#define SECONDS_EXACT_US ((INT64_C(1) << 33) * US_PER_SECOND)
+
+static const double powers[EXACT_POWER_MAX + 1] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+/* The C library's conversions follow the thread's locale; ours must not. */
+static locale_t c_locale;
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+static locale_t enter_c_locale(void)
+{
+    (void)pthread_once(&c_locale_once, make_c_locale);
+    return uselocale(c_locale);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static enum brink_status parse_with_libc(struct text t, double *ret_value)
+{
+    char copy[NUMBER_TEXT_MAX + 1];
+    memcpy(copy, t.p, t.n);
+    copy[t.n] = '\0';
+    locale_t previous = enter_c_locale();
+    double value = strtod(copy, NULL);
+    (void)uselocale(previous);
+    if (!isfinite(value)) {
+        return BRINK_E_RANGE;
+    }
+    *ret_value = value;
+    return BRINK_OK;
+}
+
+enum brink_status number_parse(struct text t, double *ret_value)
+{
+    if (t.n == 0 || t.n > NUMBER_TEXT_MAX) {
+        return BRINK_E_SYNTAX;
+    }
+    const char *p = t.p, *end = t.p + t.n;
+    bool negative = *p == '-';
+    if (*p == '-' || *p == '+') {
+        p++;
+    }
+    uint64_t mantissa = 0;
+    int digits = 0, significant = 0, exponent = 0;
+    bool point = false;
+    for (; p < end; p++) {
+        if (*p == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (!is_digit(*p)) {
+            break;
+        }
+        digits++;
+        if (mantissa > 0 || *p != '0') {
+            significant++;
+        }
+        if (significant <= 19) { /* 10^19 - 1 fits */
+            mantissa = mantissa * 10 + (uint64_t)(*p - '0');
+        }
+        exponent -= point ? 1 : 0;
+    }
+    if (digits == 0) {
+        return BRINK_E_SYNTAX;
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+        bool down = p < end && *p == '-';
+        if (p < end && (*p == '-' || *p == '+')) {
+            p++;
+        }
+        if (p == end) {
+            return BRINK_E_SYNTAX;
+        }
+        int given = 0;
+        for (; p < end && is_digit(*p); p++) {
+            given = given < 100000 ? given * 10 + (*p - '0') : given;
+        }
+        exponent += down ? -given : given;
+    }
+    if (p != end) {
+        return BRINK_E_SYNTAX;
+    }
+    /* Both factors exact, so the one operation rounds correctly. */
+    if (significant <= 19 && mantissa <= EXACT_MANTISSA_MAX &&
+        exponent >= -EXACT_POWER_MAX && exponent <= EXACT_POWER_MAX) {
+        double value = (double)mantissa;
+        value = exponent < 0 ? value / powers[-exponent] : value * powers[exponent];
+        *ret_value = negative ? -value : value;
+        return BRINK_OK;
+    }
+    return parse_with_libc(t, ret_value);
+}
+
+enum brink_status number_parse_u64(struct text t, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    bool over = false;
+    if (t.n == 0) {
+        return BRINK_E_SYNTAX;
+    }
+    for (size_t i = 0; i < t.n; i++) {
+        if (!is_digit(t.p[i])) {
+            return BRINK_E_SYNTAX;
+        }
+        uint64_t digit = (uint64_t)(t.p[i] - '0');
+        over = over || value > (UINT64_MAX - digit) / 10;
+        value = value * 10 + digit;
+    }
+    if (over) {
+        return BRINK_E_RANGE;
+    }
+    *ret_value = value;
+    return BRINK_OK;
+}
+
+/* value with at least min_digits digits; returns their count. */
+static size_t put_integer(char *out, uint64_t value, size_t min_digits)
+{
+    char digits[20];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (n < min_digits) {
+        digits[n++] = '0';
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = digits[n - 1 - i];
+    }
+    return n;
+}
+
+/* whole.fraction, the fraction being `decimals` digits, ".0" when it has none. */
+static size_t put_fixed(char *out, uint64_t whole, uint64_t fraction, size_t decimals)
+{
+    size_t n = put_integer(out, whole, 1);
+    out[n++] = '.';
+    n += put_integer(out + n, fraction, decimals ? decimals : 1);
+    return n;
+}
+
+/* The shortest digits that read back as a, which is finite and above 0: a is
+ * 0.digits * 10^point. Returns their count. */
+static size_t shortest_digits(double a, char digits[DIGITS_MAX], int *ret_point)
+{
+    char text[NUMBER_BYTES];
+    int half;
+    /* Below a power of two doubles lie half as far apart as above it, so that the nearest
+     * of 16 digits may miss while the one above hits. */
+    bool power_of_two = a > DBL_MIN && frexp(a, &half) == 0.5;
+    locale_t previous = enter_c_locale();
+    for (int n = a < DBL_MIN ? 1 : DIGITS_UNIQUE; n <= DIGITS_MAX; n++) {
+        (void)snprintf(text, sizeof text, "%.*e", n - 1, a);
+        if (strtod(text, NULL) == a) {
+            break;
+        }
+        if (power_of_two && n == DIGITS_UNIQUE + 1 && text[n] < '9') {
+            text[n]++; /* d.ddd: the n-th digit stands at n */
+            if (strtod(text, NULL) == a) {
+                break;
+            }
+        }
+    }
+    char *e = strchr(text, 'e');
+    *ret_point = (int)strtol(e + 1, NULL, 10) + 1;
+    (void)uselocale(previous);
+
+    size_t n = 0;
+    for (const char *p = text; p < e; p++) {
+        if (*p != '.') {
+            digits[n++] = *p;
+        }
+    }
+    while (n > 1 && digits[n - 1] == '0') {
+        n--;
+    }
+    return n;
+}
+
+/* Python's layout: fixed from 1e-4 to below 1e16, otherwise with an exponent. */
+static size_t put_digits(char *out, const char *digits, size_t count, int point)
+{
+    size_t n = 0;
+    if (point > -4 && point <= 0) {
+        out[n++] = '0';
+        out[n++] = '.';
+        for (int i = point; i < 0; i++) {
+            out[n++] = '0';
+        }
+        memcpy(out + n, digits, count);
+        return n + count;
+    }
+    if (point > 0 && point <= 16) {
+        for (size_t i = 0; i < count || i < (size_t)point; i++) {
+            if (i == (size_t)point) {
+                out[n++] = '.';
+            }
+            out[n++] = i < count ? digits[i] : '0';
+        }
+        if (count <= (size_t)point) {
+            out[n++] = '.';
+            out[n++] = '0';
+        }
+        return n;
+    }
+    out[n++] = digits[0];
+    if (count > 1) {
+        out[n++] = '.';
+        memcpy(out + n, digits + 1, count - 1);
+        n += count - 1;
+    }
+    out[n++] = 'e';
+    int exponent = point - 1;
+    out[n++] = exponent < 0 ? '-' : '+';
+    return n + put_integer(out + n, (uint64_t)(exponent < 0 ? -exponent : exponent), 2);
+}
+
+size_t number_print(double v, char out[NUMBER_BYTES])
+{
+    size_t n = 0;
+    if (signbit(v)) {
+        out[n++] = '-';
+        v = -v;
+    }
+    if (v == 0) {
+        memcpy(out + n, "0.0", 4);
+        return n + 3;
+    }
+    /* No two decimals of 15 digits read as the same double: the first number of decimals
+     * that reads back is the shortest text. */
+    if (v >= 1e-4 && v < powers[DIGITS_UNIQUE]) {
+        for (size_t decimals = 0; decimals <= FAST_DECIMALS; decimals++) {
+            double scaled = v * powers[decimals];
+            if (scaled >= powers[DIGITS_UNIQUE]) {
+                break;
+            }
+            uint64_t rounded = (uint64_t)(scaled + 0.5);
+            if ((double)rounded / powers[decimals] == v) {
+                uint64_t unit = (uint64_t)powers[decimals];
+                n += put_fixed(out + n, rounded / unit, rounded % unit, decimals);
+                out[n] = '\0';
+                return n;
+            }
+        }
+    }
+    char digits[DIGITS_MAX];
+    int point;
+    size_t count = shortest_digits(v, digits, &point);
+    n += put_digits(out + n, digits, count, point);
+    out[n] = '\0';
+    return n;
+}
+
+size_t number_print_plain(double v, char out[NUMBER_BYTES])
+{
+    size_t n = number_print(v, out);
+    if (fabs(v) < powers[15] && n > 2 && out[n - 1] == '0' && out[n - 2] == '.') {
+        n -= 2;
+        out[n] = '\0';
+    }
+    return n;
+}
+
+size_t number_print_seconds(int64_t us, char out[NUMBER_BYTES])
+{
+    uint64_t a = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
+    if (a >= (uint64_t)SECONDS_EXACT_US || (a > 0 && a < 100)) { /* 1e-4: an exponent */
+        return number_print((double)us / 1e6, out);
+    }
+    size_t n = 0;
+    if (us < 0) {
+        out[n++] = '-';
+    }
+    n += put_fixed(out + n, a / US_PER_SECOND, a % US_PER_SECOND, 6);
+    while (out[n - 1] == '0' && out[n - 2] != '.') {
+        n--;
+    }
+    out[n] = '\0';
+    return n;
+}
+
+/* To nearest, halves away from zero; exact, which adding 0.5 is not. */
+static int64_t round_whole(double v)
+{
+    int64_t whole = (int64_t)v;
+    double rest = v - (double)whole;
+    return whole + (rest >= 0.5) - (rest <= -0.5);
+}
+
+int64_t number_seconds_to_us(double v)
+{
+    /* Apart, since the product of a stamp and 1e6 has no bits left for the rounding. */
+    int64_t whole = (int64_t)v;
+    return whole * US_PER_SECOND + round_whole((v - (double)whole) * 1e6);
+}
+
+static const struct unit {
+    const char *name;
+    int64_t us;
+} units[] = {
+    {"d", 86400 * US_PER_SECOND},
+    {"h", 3600 * US_PER_SECOND},
+    {"m", 60 * US_PER_SECOND},
+    {"s", US_PER_SECOND},
+    {"ms", 1000},
+};
+#define UNITS (sizeof units / sizeof units[0])
+
+enum brink_status number_parse_duration(struct text t, int64_t *ret_us)
+{
+    struct text number = t;
+    while (number.n > 0 && number.p[number.n - 1] >= 'a' &&
+           number.p[number.n - 1] <= 'z') {
+        number.n--;
+    }
+    struct text name = {number.p ? number.p + number.n : NULL, t.n - number.n};
+    int64_t unit_us = name.n == 0 ? US_PER_SECOND : 0;
+    for (size_t i = 0; i < UNITS; i++) {
+        if (text_equal(name, text_of(units[i].name))) {
+            unit_us = units[i].us;
+        }
+    }
+    if (unit_us == 0) {
+        return BRINK_E_SYNTAX;
+    }
+    double value = 0;
+    enum brink_status status = number_parse(number, &value);
+    if (status) {
+        return status;
+    }
+    double us = value * (double)unit_us;
+    if (us < 0 || us > (double)DURATION_MAX_US) {
+        return BRINK_E_RANGE;
+    }
+    *ret_us = round_whole(us);
+    return BRINK_OK;
+}
+
+size_t number_print_duration(int64_t us, char out[NUMBER_BYTES])
+{
+    size_t n = 0;
+    uint64_t a = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
+    if (us < 0) {
+        out[n++] = '-';
+    }
+    for (size_t i = 0; i < UNITS; i++) {
+        uint64_t unit_us = (uint64_t)units[i].us;
+        if (a % unit_us == 0 && (a > 0 || unit_us == (uint64_t)US_PER_SECOND)) {
+            n += put_integer(out + n, a / unit_us, 1);
+            memcpy(out + n, units[i].name, strlen(units[i].name) + 1);
+            return n + strlen(units[i].name);
+        }
+    }
+    n += put_fixed(out + n, a / US_PER_SECOND, a % US_PER_SECOND, 6);
+    while (out[n - 1] == '0') {
+        n--;
+    }
+    out[n++] = 's';
+    out[n] = '\0';
+    return n;
+}

@@ -1,0 +1,86 @@
+#include "model/rule.h"
+
+#include <stdlib.h>
+
+const char *severity_name(enum severity s)
+{
+    static const char *const names[] = {"info", "warning", "critical"};
+    return names[s];
+}
+
+const char *rule_type_name(enum rule_type t)
+{
+    static const char *const names[] = {
+        [RULE_TYPE_NONE] = "EXPRESSION",
+        [RULE_TYPE_THRESHOLD] = "THRESHOLD",
+        [RULE_TYPE_WINDOW] = "WINDOW",
+        [RULE_TYPE_ANOMALY] = "ANOMALY",
+        [RULE_TYPE_TELEMETRY_GAP] = "TELEMETRY_GAP",
+        [RULE_TYPE_HEARTBEAT] = "HEARTBEAT",
+    };
+    return names[t];
+}
+
+static void free_strings(struct strings *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->items[i].s);
+    }
+    free(s->items);
+}
+
+static void free_condition(struct rule_condition *c)
+{
+    free(c->metric_name.s);
+    free(c->op.s);
+}
+
+static void free_rule(struct rule_def *r)
+{
+    free(r->id.s);
+    free(r->name.s);
+    free_strings(&r->scope.tenants);
+    free_strings(&r->scope.sites);
+    free_strings(&r->scope.devices);
+    free_strings(&r->scope.groups);
+    free(r->when.s);
+    free(r->clear.s);
+    free_condition(&r->single);
+    free(r->aggregation.s);
+    for (size_t i = 0; i < r->n_conditions; i++) {
+        free_condition(&r->conditions[i]);
+    }
+    free(r->conditions);
+    free(r->message.s);
+    for (size_t i = 0; i < r->n_labels; i++) {
+        free(r->labels[i].key.s);
+        free(r->labels[i].value.s);
+    }
+    free(r->labels);
+}
+
+void rule_file_free(struct rule_file *f)
+{
+    if (!f) {
+        return;
+    }
+    for (size_t i = 0; i < f->n_rules; i++) {
+        free_rule(&f->rules[i]);
+    }
+    free(f->rules);
+    for (size_t i = 0; i < f->n_groups; i++) {
+        free(f->groups[i].name.s);
+        free_strings(&f->groups[i].patterns);
+    }
+    free(f->groups);
+    for (size_t i = 0; i < f->n_metrics; i++) {
+        for (size_t j = 0; j < f->metrics[i].n; j++) {
+            free(f->metrics[i].sources[j].raw.s);
+        }
+        free(f->metrics[i].sources);
+        free(f->metrics[i].name.s);
+    }
+    free(f->metrics);
+    free(f->path);
+    free(f);
+}

@@ -6,14 +6,16 @@
  *     or  : and { "or" and }
  *     and : not { "and" not }
  *     not : "not" not | comparison
- *     comparison : sum [ (> >= < <= == !=) sum ]        (no chaining: a < b < c is an error)
+ *     comparison : sum [ (> >= < <= == !=) sum ]     (a < b < c is an error)
  *     sum : product { (+ -) product }
  *     product : unary { (* /) unary }
- *     unary : "-" unary | primary
- *     primary : number | metric | `any metric name` | "(" or ")" | function "(" ... ")"
+ *     unary : "-" unary | primary                    (-5 is one number)
+ *     primary : number | metric | `any metric name` | "(" or ")"
+ *             | function "(" ... ")"
  *
- * Arithmetic takes numbers, and/or/not/held take conditions, a whole rule is a condition; mixing them is an
- * error with its column. Durations only stand as a window's argument. */
+ * Arithmetic takes numbers, and/or/not/held take conditions, a whole rule is a condition;
+ * mixing them is an error with its column. Durations only stand as a window's argument.
+ */
 #ifndef BRINK_EXPR_EXPR_H
 #define BRINK_EXPR_EXPR_H
 
@@ -28,8 +30,8 @@
 
 #define EXPR_BYTES_MAX (64 * 1024)
 #define EXPR_NODES_MAX 4096
-#define EXPR_DEPTH_MAX 256 /* nesting; a chain a or b or c... nests to the left and counts too */
-#define EXPR_COUNT_MAX 100000   /* #N at most */
+#define EXPR_DEPTH_MAX 256    /* nesting; a chain a or b or c... counts too */
+#define EXPR_COUNT_MAX 100000 /* #N at most */
 #define EXPR_WIDTH_MAX_US (INT64_C(366) * 86400 * 1000000)
 
 enum expr_kind {
@@ -37,10 +39,19 @@ enum expr_kind {
     EXPR_METRIC,
     EXPR_NEGATE, /* left */
     EXPR_ABS,    /* left */
-    EXPR_ADD, EXPR_SUBTRACT, EXPR_MULTIPLY, EXPR_DIVIDE,
-    EXPR_GT, EXPR_GE, EXPR_LT, EXPR_LE, EXPR_EQ, EXPR_NE,
+    EXPR_ADD,
+    EXPR_SUBTRACT,
+    EXPR_MULTIPLY,
+    EXPR_DIVIDE,
+    EXPR_GT,
+    EXPR_GE,
+    EXPR_LT,
+    EXPR_LE,
+    EXPR_EQ,
+    EXPR_NE,
     EXPR_NOT, /* left */
-    EXPR_AND, EXPR_OR,
+    EXPR_AND,
+    EXPR_OR,
     EXPR_WINDOW, /* fn(metric, width, #count); percentile's p in number */
     EXPR_ABSENT, /* absent(metric, width) */
     EXPR_SILENT, /* silent(width) */
@@ -50,22 +61,23 @@ enum expr_kind {
 struct expr {
     enum expr_kind kind;
     enum window_fn fn;
-    unsigned column;     /* from 1, in the source text; 0 for trees made by hand */
-    uint32_t count;      /* #N, or 0 */
-    int64_t width_us;    /* or 0 */
+    unsigned column;  /* from 1, in the source text; 0 for trees made by hand */
+    uint32_t count;   /* #N, or 0 */
+    int64_t width_us; /* or 0 */
     double number;
-    char *metric;        /* EXPR_METRIC, EXPR_WINDOW, EXPR_ABSENT */
+    char *metric; /* EXPR_METRIC, EXPR_WINDOW, EXPR_ABSENT */
     struct expr *left, *right;
-    int slot;            /* for who binds the tree (rules/): which metric, span or held timer; -1 */
+    int slot; /* for who binds the tree (rules/): which metric, span or held timer; -1 */
 };
 
-/* --- making trees: each takes its operands over, also when it fails (NULL: out of memory, or
- * an operand was NULL), so that calls can be nested and checked once. --- */
+/* --- making trees: each takes its operands over, also when it fails (NULL: out of
+ * memory, or an operand was NULL), so that calls can be nested and checked once. --- */
 struct expr *expr_number(double v);
 struct expr *expr_metric(struct text name);
 struct expr *expr_unary(enum expr_kind kind, struct expr *left);
 struct expr *expr_binary(enum expr_kind kind, struct expr *left, struct expr *right);
-struct expr *expr_window(enum window_fn fn, struct text metric, int64_t width_us, uint32_t count, double p);
+struct expr *expr_window(enum window_fn fn, struct text metric, int64_t width_us,
+                         uint32_t count, double p);
 struct expr *expr_absent(struct text metric, int64_t width_us);
 struct expr *expr_silent(int64_t width_us);
 struct expr *expr_held(struct expr *condition, int64_t width_us);
@@ -73,9 +85,13 @@ struct expr *expr_copy(const struct expr *e);
 void expr_free(struct expr *e);
 bool expr_equal(const struct expr *a, const struct expr *b); /* column and slot aside */
 bool expr_is_condition(const struct expr *e);
+/* Can a metric of that name stand in an expression? UTF-8, not empty, without control
+ * characters and backquotes. What makes trees by hand asks first: any other name prints
+ * as something that does not parse. */
+bool expr_can_name(struct text name);
 
 struct expr_error {
-    unsigned column; /* from 1 */
+    unsigned column;   /* from 1 */
     char message[160]; /* "unknown function `averge`, did you mean `avg`?" */
 };
 
@@ -90,8 +106,8 @@ void expr_print(const struct expr *e, struct buffer *out);
 /* --- evaluation --- */
 enum truth { TRUTH_FALSE, TRUTH_TRUE, TRUTH_UNKNOWN };
 
-/* What a tree is evaluated over. Each function gets the node, whose slot says what is meant.
- * latest and window return false for unknown. */
+/* What a tree is evaluated over. Each function gets the node, whose slot says what is
+ * meant. latest and window return false for unknown. */
 struct expr_env {
     void *ctx;
     bool (*latest)(void *ctx, const struct expr *metric, double *ret_value);
@@ -102,12 +118,13 @@ struct expr_env {
     enum truth (*held)(void *ctx, const struct expr *call, enum truth now);
 };
 
-/* Why a condition came out as it did: the first comparison, absent() or silent() from the left whose own outcome made the
- * whole one what it is. comparison == NULL: none (unknown). */
+/* Why a condition came out as it did: the first comparison, absent() or silent() from the
+ * left whose own outcome made the whole one what it is. comparison == NULL: none
+ * (unknown). */
 struct expr_reason {
     const struct expr *comparison;
-    bool known;           /* are left and right known? */
-    double left, right;   /* of a comparison */
+    bool known;         /* are left and right known? */
+    double left, right; /* of a comparison */
 };
 
 enum truth expr_evaluate(const struct expr *condition, const struct expr_env *env,

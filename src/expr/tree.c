@@ -1,0 +1,186 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "expr/expr.h"
+
+static struct expr *node(enum expr_kind kind)
+{
+    struct expr *e = calloc(1, sizeof *e);
+    if (e) {
+        e->kind = kind;
+        e->slot = -1;
+    }
+    return e;
+}
+
+struct expr *expr_number(double v)
+{
+    struct expr *e = node(EXPR_NUMBER);
+    if (e) {
+        e->number = v;
+    }
+    return e;
+}
+
+/* A node with a name, or NULL. */
+static struct expr *named(enum expr_kind kind, struct text name)
+{
+    struct expr *e = node(kind);
+    if (e && !(e->metric = text_dup(name))) {
+        free(e);
+        return NULL;
+    }
+    return e;
+}
+
+struct expr *expr_metric(struct text name)
+{
+    return named(EXPR_METRIC, name);
+}
+
+struct expr *expr_unary(enum expr_kind kind, struct expr *left)
+{
+    struct expr *e = left ? node(kind) : NULL;
+    if (!e) {
+        expr_free(left);
+        return NULL;
+    }
+    e->left = left;
+    return e;
+}
+
+struct expr *expr_binary(enum expr_kind kind, struct expr *left, struct expr *right)
+{
+    struct expr *e = left && right ? node(kind) : NULL;
+    if (!e) {
+        expr_free(left);
+        expr_free(right);
+        return NULL;
+    }
+    e->left = left;
+    e->right = right;
+    return e;
+}
+
+struct expr *expr_window(enum window_fn fn, struct text metric, int64_t width_us,
+                         uint32_t count, double p)
+{
+    struct expr *e = named(EXPR_WINDOW, metric);
+    if (e) {
+        e->fn = fn;
+        e->width_us = width_us;
+        e->count = count;
+        e->number = fn == FN_PERCENTILE ? p : 0;
+    }
+    return e;
+}
+
+struct expr *expr_absent(struct text metric, int64_t width_us)
+{
+    struct expr *e = named(EXPR_ABSENT, metric);
+    if (e) {
+        e->width_us = width_us;
+    }
+    return e;
+}
+
+struct expr *expr_silent(int64_t width_us)
+{
+    struct expr *e = node(EXPR_SILENT);
+    if (e) {
+        e->width_us = width_us;
+    }
+    return e;
+}
+
+struct expr *expr_held(struct expr *condition, int64_t width_us)
+{
+    struct expr *e = expr_unary(EXPR_HELD, condition);
+    if (e) {
+        e->width_us = width_us;
+    }
+    return e;
+}
+
+struct expr *expr_copy(const struct expr *e)
+{
+    if (!e) {
+        return NULL;
+    }
+    struct expr *copy = node(e->kind);
+    if (!copy) {
+        return NULL;
+    }
+    *copy = *e;
+    copy->metric = NULL;
+    copy->left = copy->right = NULL;
+    if ((e->metric && !(copy->metric = text_dup(text_of(e->metric)))) ||
+        (e->left && !(copy->left = expr_copy(e->left))) ||
+        (e->right && !(copy->right = expr_copy(e->right)))) {
+        expr_free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+/* Without recursion, for trees made by hand may be of any depth: left children are turned
+ * up until there is none, then the top goes. */
+void expr_free(struct expr *e)
+{
+    while (e) {
+        struct expr *left = e->left;
+        if (left) {
+            e->left = left->right;
+            left->right = e;
+            e = left;
+        } else {
+            struct expr *right = e->right;
+            free(e->metric);
+            free(e);
+            e = right;
+        }
+    }
+}
+
+bool expr_equal(const struct expr *a, const struct expr *b)
+{
+    if (!a || !b) {
+        return a == b;
+    }
+    if (a->kind != b->kind || a->fn != b->fn || a->count != b->count ||
+        a->width_us != b->width_us || a->number != b->number) {
+        return false;
+    }
+    return text_equal(text_of(a->metric), text_of(b->metric)) &&
+           expr_equal(a->left, b->left) && expr_equal(a->right, b->right);
+}
+
+bool expr_is_condition(const struct expr *e)
+{
+    switch (e->kind) {
+    case EXPR_GT:
+    case EXPR_GE:
+    case EXPR_LT:
+    case EXPR_LE:
+    case EXPR_EQ:
+    case EXPR_NE:
+    case EXPR_NOT:
+    case EXPR_AND:
+    case EXPR_OR:
+    case EXPR_ABSENT:
+    case EXPR_SILENT:
+    case EXPR_HELD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void expr_walk(struct expr *e, void (*visit)(void *ctx, struct expr *node), void *ctx)
+{
+    if (e) {
+        expr_walk(e->left, visit, ctx);
+        expr_walk(e->right, visit, ctx);
+        visit(ctx, e);
+    }
+}

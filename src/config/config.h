@@ -1,8 +1,9 @@
 /* The gateway's configuration (SPEC 2) and the rule files that it names.
  *
  * config_load() reads everything and reports every problem it finds; a configuration is
- * returned only when there is no error. All strings are owned by the configuration; paths in it
- * are already resolved against the file's folder. Immutable once loaded; any thread may read. */
+ * returned only when there is no error. All strings are owned by the configuration; paths
+ * in it are already resolved against the file's folder. Immutable once loaded; any thread
+ * may read. */
 #ifndef BRINK_CONFIG_CONFIG_H
 #define BRINK_CONFIG_CONFIG_H
 
@@ -17,7 +18,8 @@
 #include "model/topic.h"
 
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024) /* of one YAML file */
-#define CONFIG_SECRET_BYTES_MAX (64 * 1024)     /* of a *_file secret; one trailing newline is cut */
+#define CONFIG_SECRET_BYTES_MAX                                                          \
+    (64 * 1024) /* of a *_file secret; one trailing newline is cut */
 #define CONFIG_RULE_FILES_MAX 10000
 
 enum telemetry_format { TELEMETRY_JSON, TELEMETRY_VALUE, TELEMETRY_HEARTBEAT };
@@ -40,7 +42,8 @@ struct telemetry_config {
     struct placed topic;
     int qos;
     enum telemetry_format format;
-    struct json_pointer metrics, timestamp, site, seq; /* metrics defaults to "/metrics", given or not */
+    struct json_pointer metrics, timestamp, site,
+        seq;      /* metrics defaults to "/metrics", given or not */
     char *metric; /* `metric:` of a value entry, or NULL */
     struct value_name *values;
     size_t n_values;
@@ -108,9 +111,9 @@ struct config {
     size_t n_rule_files;
 };
 
-/* Loads FILE, the environment, secrets and all rule files named by `rules:`. Every problem goes to
- * `problems`. BRINK_E_SYNTAX when there was any error (no configuration is returned then);
- * E_NOMEM, E_IO (also told in problems). */
+/* Loads FILE, the environment, secrets and all rule files named by `rules:`. Every
+ * problem goes to `problems`. BRINK_E_SYNTAX when there was any error (no configuration
+ * is returned then); E_NOMEM, E_IO (also told in problems). */
 enum brink_status config_load(const char *path, struct problems *problems,
                               struct config **ret_config) BRINK_MUST_CHECK;
 void config_free(struct config *c);
@@ -123,7 +126,8 @@ void config_needs_restart(const struct config *running, const struct config *loa
 /* For rules/ and tests: one rule file by its path or from memory. E_SYNTAX as above. */
 enum brink_status rule_file_load(const char *path, struct problems *problems,
                                  struct rule_file **ret_file) BRINK_MUST_CHECK;
-enum brink_status rule_file_parse(const char *path, struct text yaml, struct problems *problems,
+enum brink_status rule_file_parse(const char *path, struct text yaml,
+                                  struct problems *problems,
                                   struct rule_file **ret_file) BRINK_MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
-/* All that is wrong with a configuration, each with its place, told at once (SPEC 1.1). */
+/* All that is wrong with a configuration, each with its place, told at once (SPEC 1.1).
+ */
 #ifndef BRINK_CONFIG_PROBLEMS_H
 #define BRINK_CONFIG_PROBLEMS_H
 
@@ -27,8 +28,10 @@ void problem_add(struct problems *p, struct position at, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 void problem_warn(struct problems *p, struct position at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void problems_sort(struct problems *p); /* by file in order of first appearance, then place */
-/* One "file:line:column: message" (or "file: message", "file:line:column: warning: message") a line. */
+void problems_sort(
+    struct problems *p); /* by file in order of first appearance, then place */
+/* One "file:line:column: message" (or "file: message", "file:line:column: warning:
+ * message") a line. */
 void problems_print(const struct problems *p, FILE *to);
 
 #endif

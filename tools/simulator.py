@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import os
+import pathlib
 import random
 import signal
 import sys
@@ -186,6 +187,8 @@ def run(options):
                     client.publish(f"tenant/{TENANT}/device/{device.name}/telemetry",
                                    payload(device, age), qos=1)
             client.idle()
+            if options.alive:
+                pathlib.Path(options.alive).touch()
         except minimqtt.MqttError as e:
             print(f"simulator: {e}; connecting anew", file=sys.stderr, flush=True)
             client = connect(*options.broker, options.patience)
@@ -204,6 +207,7 @@ def main():
     parser.add_argument("--seconds", default=0.0, type=float, help="end after this time (default never)")
     parser.add_argument("--patience", default=60.0, type=float, metavar="SECONDS",
                         help="how long to go on trying to reach the broker (default 60)")
+    parser.add_argument("--alive", metavar="FILE", help="touch this file while all is well")
     parser.add_argument("--seed", default=None, type=int, help="for the same faults every time")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,7 +1,7 @@
 /* Figures over a span, and the functions made of them; see internal.h for how they are
  * kept. */
-#include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "window/internal.h"
 
@@ -19,7 +19,6 @@ static const uint8_t part_fields[PART_N] = {
     [PART_RISES] = 2, [PART_CHANGES] = 1, [PART_TREND] = 3,
 };
 
-#define FIELDS_MAX 12
 #define P(part) (1u << (part))
 #define DEVIATION (P(PART_POWERS) | P(PART_LEAST) | P(PART_MOST))
 
@@ -54,6 +53,14 @@ void span_lay_out(struct span *s, uint32_t functions)
 
 /* --- figures: adding a reading, merging two --- */
 
+/* Figures while they are worked on; where they are kept, they lie close (struct span,
+ * at). */
+struct figures {
+    double sum[2], least, most, powers[2], rises[2], changes, trend[3];
+};
+
+static const struct figures no_figures = {.least = INFINITY, .most = -INFINITY};
+
 /* high += x, with what rounding took from it going to low (Knuth's two-sum: exact
  * whichever of the two is larger). */
 static inline void sum_add(double *sum, double x)
@@ -76,92 +83,155 @@ static inline double apart_us(struct wall a, struct wall b)
     return (double)(int64_t)((uint64_t)a.us - (uint64_t)b.us);
 }
 
-static void figures_clear(const struct span *s, double *f)
-{
-    for (unsigned i = 0; i < s->fields; i++) {
-        f[i] = 0;
-    }
-    if (part_kept(s, PART_LEAST)) {
-        f[s->at[PART_LEAST]] = INFINITY;
-    }
-    if (part_kept(s, PART_MOST)) {
-        f[s->at[PART_MOST]] = -INFINITY;
-    }
-}
-
 /* `before`: the reading before p, NULL when p is the first of what is looked at. */
-static inline void figures_add(const struct span *s, unsigned parts, double *f,
-                               const struct point *p, const struct point *before)
+static inline void add(const struct span *s, unsigned parts, struct figures *f,
+                       const struct point *p, const struct point *before)
 {
     if (parts & P(PART_SUM)) {
-        sum_add(f + s->at[PART_SUM], p->value);
+        sum_add(f->sum, p->value);
     }
     if (parts & P(PART_LEAST)) {
-        double *least = f + s->at[PART_LEAST];
-        *least = p->value < *least ? p->value : *least;
+        f->least = p->value < f->least ? p->value : f->least;
     }
     if (parts & P(PART_MOST)) {
-        double *most = f + s->at[PART_MOST];
-        *most = p->value > *most ? p->value : *most;
+        f->most = p->value > f->most ? p->value : f->most;
     }
     if (parts & P(PART_POWERS)) {
-        double *powers = f + s->at[PART_POWERS], y = p->value - s->origin_value;
-        powers[0] += y;
-        powers[1] += y * y;
+        double y = p->value - s->origin_value;
+        f->powers[0] += y;
+        f->powers[1] += y * y;
     }
     if (parts & P(PART_RISES) && before) {
-        sum_add(f + s->at[PART_RISES], rise(before->value, p->value));
+        sum_add(f->rises, rise(before->value, p->value));
     }
     if (parts & P(PART_CHANGES) && before) {
-        f[s->at[PART_CHANGES]] += before->value != p->value;
+        f->changes += before->value != p->value;
     }
     if (parts & P(PART_TREND)) {
-        double *trend = f + s->at[PART_TREND], u = apart_us(p->at, s->origin_at);
-        trend[0] += u;
-        trend[1] += u * u;
-        trend[2] += u * (p->value - s->origin_value);
+        double u = apart_us(p->at, s->origin_at);
+        f->trend[0] += u;
+        f->trend[1] += u * u;
+        f->trend[2] += u * (p->value - s->origin_value);
     }
 }
 
-static void figures_merge(const struct span *s, unsigned parts, double *f,
-                          const double *other)
+static void merge(const struct span *s, unsigned parts, struct figures *f,
+                  const double *kept)
 {
+    const double *k;
+    if (parts & P(PART_SUM)) {
+        k = kept + s->at[PART_SUM];
+        sum_add(f->sum, k[0]);
+        f->sum[1] += k[1];
+    }
+    if (parts & P(PART_LEAST)) {
+        k = kept + s->at[PART_LEAST];
+        f->least = *k < f->least ? *k : f->least;
+    }
+    if (parts & P(PART_MOST)) {
+        k = kept + s->at[PART_MOST];
+        f->most = *k > f->most ? *k : f->most;
+    }
+    if (parts & P(PART_POWERS)) {
+        k = kept + s->at[PART_POWERS];
+        f->powers[0] += k[0];
+        f->powers[1] += k[1];
+    }
+    if (parts & P(PART_RISES)) {
+        k = kept + s->at[PART_RISES];
+        sum_add(f->rises, k[0]);
+        f->rises[1] += k[1];
+    }
+    if (parts & P(PART_CHANGES)) {
+        f->changes += kept[s->at[PART_CHANGES]];
+    }
+    if (parts & P(PART_TREND)) {
+        k = kept + s->at[PART_TREND];
+        f->trend[0] += k[0];
+        f->trend[1] += k[1];
+        f->trend[2] += k[2];
+    }
+}
+
+static inline void keep(const struct span *s, unsigned parts, const struct figures *f,
+                        double *kept)
+{
+    const double *from[PART_N] = {f->sum,   &f->least,   &f->most, f->powers,
+                                  f->rises, &f->changes, f->trend};
     for (unsigned part = 0; part < PART_N; part++) {
-        if (!(parts & P(part))) {
-            continue;
-        }
-        double *a = f + s->at[part];
-        const double *b = other + s->at[part];
-        switch (part) {
-        case PART_SUM:
-        case PART_RISES:
-            sum_add(a, b[0]);
-            a[1] += b[1];
-            break;
-        case PART_LEAST:
-            a[0] = b[0] < a[0] ? b[0] : a[0];
-            break;
-        case PART_MOST:
-            a[0] = b[0] > a[0] ? b[0] : a[0];
-            break;
-        default:
-            for (unsigned i = 0; i < part_fields[part]; i++) {
-                a[i] += b[i];
-            }
+        for (unsigned i = 0; parts & P(part) && i < part_fields[part]; i++) {
+            kept[s->at[part] + i] = from[part][i];
         }
     }
 }
+
+/* Adds the readings of [from, to), the first of them as one with none before it. */
+static inline __attribute__((always_inline)) void scan(const struct window *w,
+                                                       const struct span *s,
+                                                       unsigned parts, uint64_t from,
+                                                       uint64_t to, struct figures *f)
+{
+    const struct point *before = NULL, *edge = w->ring + w->cap;
+    const struct point *p = from < to ? point_at(w, from) : NULL;
+    struct figures sum = *f;
+    for (uint64_t i = from; i < to; i++) {
+        add(s, parts, &sum, p, before);
+        before = p++;
+        p = p == edge ? w->ring : p;
+    }
+    *f = sum;
+}
+
+/* The front's figures over [lo, mid), from its end on. */
+static inline __attribute__((always_inline)) void
+build_front(const struct window *w, struct span *s, unsigned parts)
+{
+    const struct point *p = point_at(w, s->mid), *edge = w->ring + w->cap;
+    struct figures f = no_figures;
+    for (uint64_t i = s->mid; i > s->lo + 1;) {
+        i--;
+        p = (p == w->ring ? edge : p) - 1;
+        add(s, parts, &f, p, (p == w->ring ? edge : p) - 1);
+        if (i % BLOCK == 0) {
+            keep(s, parts, &f, s->front + (i / BLOCK - s->front_block) * s->fields);
+        }
+    }
+}
+
+/* With the usual parts as constants, so that each loop holds what it needs and no more.
+ */
+#define SPECIALIZED(parts, call)                                                         \
+    switch (parts) {                                                                     \
+    case P(PART_SUM):                                                                    \
+        call(P(PART_SUM));                                                               \
+        break;                                                                           \
+    case P(PART_LEAST):                                                                  \
+        call(P(PART_LEAST));                                                             \
+        break;                                                                           \
+    case P(PART_MOST):                                                                   \
+        call(P(PART_MOST));                                                              \
+        break;                                                                           \
+    case P(PART_RISES):                                                                  \
+        call(P(PART_RISES));                                                             \
+        break;                                                                           \
+    case DEVIATION:                                                                      \
+        call(DEVIATION);                                                                 \
+        break;                                                                           \
+    default:                                                                             \
+        call(parts);                                                                     \
+    }
 
 /* --- the two halves --- */
 
 void span_take_newest(const struct window *w, struct span *s)
 {
     uint64_t newest = window_end(w) - 1;
-    for (unsigned i = 0; i < s->fields; i++) {
-        s->back[s->fields + i] = s->back[i];
-    }
-    figures_add(s, s->parts, s->back, point_at(w, newest),
-                newest > s->lo ? point_at(w, newest - 1) : NULL);
+    struct figures f = no_figures;
+    memcpy(s->back + s->fields, s->back, s->fields * sizeof *s->back);
+    add(s, s->parts, &f, point_at(w, newest),
+        newest > s->lo ? point_at(w, newest - 1) : NULL);
+    merge(s, s->parts, &f, s->back);
+    keep(s, s->parts, &f, s->back);
 }
 
 /* About the mean of value and time over all readings but the newest, which may be an
@@ -192,72 +262,64 @@ static void build(const struct window *w, struct span *s)
     if (s->parts & (P(PART_POWERS) | P(PART_TREND))) {
         choose_origin(w, s, end);
     }
-    double f[FIELDS_MAX];
-    figures_clear(s, f);
     s->mid = end - 1;
     s->front_block = s->lo / BLOCK + 1; /* a figure from lo itself is never asked for */
-    for (uint64_t i = s->mid; i-- > s->lo;) {
-        figures_add(s, s->parts, f, point_at(w, i),
-                    i > s->lo ? point_at(w, i - 1) : NULL);
-        if (i % BLOCK == 0 && i > s->lo) {
-            double *to = s->front + (i / BLOCK - s->front_block) * s->fields;
-            for (unsigned k = 0; k < s->fields; k++) {
-                to[k] = f[k];
-            }
-        }
-    }
-    figures_clear(s, s->back);
+#define CALL(parts) build_front(w, s, parts)
+    SPECIALIZED(s->parts, CALL)
+#undef CALL
+    keep(s, s->parts, &no_figures, s->back);
     span_take_newest(w, s);
     s->stale = false;
 }
 
 /* The figures over the whole span, or over all but its newest reading. */
 static void total(const struct window *w, struct span *s, unsigned parts, bool others,
-                  double *f)
+                  struct figures *f)
 {
     if (s->stale) {
         build(w, s);
     }
-    figures_clear(s, f);
+    *f = no_figures;
     uint64_t block_end = (s->lo / BLOCK + 1) * BLOCK;
     uint64_t to = block_end < s->mid ? block_end : s->mid;
-    const struct point *before = NULL;
-    for (uint64_t i = s->lo; i < to; i++) {
-        const struct point *p = point_at(w, i);
-        figures_add(s, parts, f, p, before);
-        before = p;
-    }
+#define CALL(parts) scan(w, s, parts, s->lo, to, f)
+    SPECIALIZED(parts, CALL)
+#undef CALL
     if (block_end < s->mid) {
-        figures_merge(s, parts, f,
-                      s->front + (block_end / BLOCK - s->front_block) * s->fields);
+        merge(s, parts, f, s->front + (block_end / BLOCK - s->front_block) * s->fields);
     }
-    figures_merge(s, parts, f, others ? s->back + s->fields : s->back);
+    merge(s, parts, f, others ? s->back + s->fields : s->back);
 }
 
 /* --- sums --- */
 
-/* Near the largest double a sum on the way may overflow although the result does not:
- * then it is added up anew in smaller units. O(n), for values that no sensor sends. */
-static void sum_scaled(const struct window *w, const struct span *s, double *sum)
+/* The sum of the values or of their rises, divided. Near the largest double a sum may
+ * overflow on the way although the result does not: then it is added up anew in smaller
+ * units, in O(n), for values that no sensor sends. */
+static double divided(const struct window *w, const struct span *s, enum part part,
+                      const double *sum, double divisor)
 {
-    sum[0] = sum[1] = 0;
-    for (uint64_t i = s->lo; i < window_end(w); i++) {
-        sum_add(sum, ldexp(point_at(w, i)->value, -SUM_SHIFT));
+    if (isfinite(sum[0] + sum[1])) {
+        return (sum[0] + sum[1]) / divisor;
     }
+    double scaled[2] = {0, 0}, before = 0;
+    for (uint64_t i = s->lo; i < window_end(w); i++) {
+        double v = ldexp(point_at(w, i)->value, -SUM_SHIFT);
+        if (part == PART_SUM) {
+            sum_add(scaled, v);
+        } else if (i > s->lo) {
+            sum_add(scaled, rise(before, v));
+        }
+        before = v;
+    }
+    return ldexp((scaled[0] + scaled[1]) / divisor, SUM_SHIFT);
 }
 
 static double sum_over(const struct window *w, struct span *s, double divisor)
 {
-    double f[FIELDS_MAX];
-    total(w, s, P(PART_SUM), false, f);
-    const double *sum = f + s->at[PART_SUM];
-    double all = sum[0] + sum[1];
-    if (isfinite(all)) {
-        return all / divisor;
-    }
-    double scaled[2];
-    sum_scaled(w, s, scaled);
-    return ldexp((scaled[0] + scaled[1]) / divisor, SUM_SHIFT);
+    struct figures f;
+    total(w, s, P(PART_SUM), false, &f);
+    return divided(w, s, PART_SUM, f.sum, divisor);
 }
 
 /* --- deviation and slope --- */
@@ -320,25 +382,25 @@ static bool moments_over(const struct window *w, struct span *s, bool others, bo
     if (end - s->lo < 2) {
         return false;
     }
-    double n = (double)(end - s->lo), f[FIELDS_MAX];
+    double n = (double)(end - s->lo);
+    struct figures f;
     unsigned parts = DEVIATION | (trend ? P(PART_TREND) : 0);
     for (unsigned attempt = 0; attempt < 2; attempt++) {
-        total(w, s, parts, others, f);
-        double least = f[s->at[PART_LEAST]], most = f[s->at[PART_MOST]];
-        if (least == most && !trend) {
+        total(w, s, parts, others, &f);
+        double spread = f.most - f.least;
+        bool equal = f.most == f.least;
+        if (equal && !trend) {
             return false;
         }
-        double spread = most - least;
-        if (least != most && !(spread >= SPREAD_MIN && spread <= SPREAD_MAX)) {
+        if (!equal && !(spread >= SPREAD_MIN && spread <= SPREAD_MAX)) {
             moments_anew(w, s, end, spread < 1 ? SPREAD_SHIFT : -SPREAD_SHIFT, m);
             return true;
         }
-        const double *powers = f + s->at[PART_POWERS], *t = f + s->at[PART_TREND];
-        *m = (struct moments){.mean = powers[0] / n, .origin = s->origin_value};
-        bool sound = least == most || about_mean(powers[0], powers[1], n, &m->squares);
+        *m = (struct moments){.mean = f.powers[0] / n, .origin = s->origin_value};
+        bool sound = equal || about_mean(f.powers[0], f.powers[1], n, &m->squares);
         if (trend) {
-            sound = about_mean(t[0], t[1], n, &m->tt) && sound;
-            m->ty = least == most ? 0 : t[2] - t[0] * (powers[0] / n);
+            sound = about_mean(f.trend[0], f.trend[1], n, &m->tt) && sound;
+            m->ty = equal ? 0 : f.trend[2] - f.trend[0] * (f.powers[0] / n);
         }
         if (sound) {
             return true;
@@ -393,10 +455,9 @@ static bool rate(const struct window *w, struct span *s, double *ret)
     if (us <= 0) {
         return false;
     }
-    double f[FIELDS_MAX];
-    total(w, s, P(PART_RISES), false, f);
-    const double *rises = f + s->at[PART_RISES];
-    *ret = (rises[0] + rises[1]) / (us / (double)US_PER_S);
+    struct figures f;
+    total(w, s, P(PART_RISES), false, &f);
+    *ret = divided(w, s, PART_RISES, f.rises, us / (double)US_PER_S);
     return true;
 }
 
@@ -478,7 +539,8 @@ bool span_value(const struct window *w, size_t span, enum window_fn fn, double a
     struct span *s = &w->spans[span];
     double first = point_at(w, s->lo)->value,
            last = point_at(w, window_end(w) - 1)->value;
-    double f[FIELDS_MAX], v = 0;
+    double v = 0;
+    struct figures f;
     bool known = true;
     switch (fn) {
     case FN_AVG:
@@ -488,20 +550,20 @@ bool span_value(const struct window *w, size_t span, enum window_fn fn, double a
         v = sum_over(w, s, 1);
         break;
     case FN_MIN:
-        total(w, s, P(PART_LEAST), false, f);
-        v = f[s->at[PART_LEAST]];
+        total(w, s, P(PART_LEAST), false, &f);
+        v = f.least;
         break;
     case FN_MAX:
-        total(w, s, P(PART_MOST), false, f);
-        v = f[s->at[PART_MOST]];
+        total(w, s, P(PART_MOST), false, &f);
+        v = f.most;
         break;
     case FN_RANGE:
-        total(w, s, P(PART_LEAST) | P(PART_MOST), false, f);
-        v = f[s->at[PART_MOST]] - f[s->at[PART_LEAST]];
+        total(w, s, P(PART_LEAST) | P(PART_MOST), false, &f);
+        v = f.most - f.least;
         break;
     case FN_CHANGES:
-        total(w, s, P(PART_CHANGES), false, f);
-        v = f[s->at[PART_CHANGES]];
+        total(w, s, P(PART_CHANGES), false, &f);
+        v = f.changes;
         break;
     case FN_FIRST:
         v = first;

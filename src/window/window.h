@@ -1,18 +1,18 @@
 /* Sliding windows over the readings of one series (SPEC 4.3, 4.4).
  *
- * One ring of (time, value), ordered by time (equal times in order of arrival), wide enough for the
- * longest span; over it any number of spans, each with its own width and count and the
- * running figures of the functions it is asked for. A span holds, as of the newest reading,
- * the readings with time >= newest - width (closed bound) and of these the last `count`. The ring
- * keeps what any of its spans needs, nothing more.
+ * One ring of (time, value), ordered by time (equal times in order of arrival), wide
+ * enough for the longest span; over it any number of spans, each with its own width and
+ * count and the running figures of the functions it is asked for. A span holds, as of the
+ * newest reading, the readings with time >= newest - width (closed bound) and of these
+ * the last `count`. The ring keeps what any of its spans needs, nothing more.
  *
- * Pure: no I/O, no clock; one owner. The cost of a push in order is O(spans), amortized, and
- * does not depend on a span's length (percentiles: O(log n)). A late reading costs O(n), and
- * so does one among very many of equal time. Figures are kept only for the functions a span
- * is asked for, and nothing is ever subtracted from them: they do not drift, and a huge value
- * leaves no trace once it left (internal.h).
- * Memory: 16 bytes a reading, at most an eighth more of them than are held, 0.5 to 5
- * bytes a reading for each span's figures, 24 for percentiles. */
+ * Pure: no I/O, no clock; one owner. The cost of a push in order is O(spans), amortized,
+ * and does not depend on a span's length (percentiles: O(log n)). A late reading costs
+ * O(n), and so does one among very many of equal time. Figures are kept only for the
+ * functions a span is asked for, and nothing is ever subtracted from them: they do not
+ * drift, and a huge value leaves no trace once it left (internal.h). Memory: 16 bytes a
+ * reading, at most an eighth more of them than are held, 0.5 to 5 bytes a reading for
+ * each span's figures, 24 for percentiles. */
 #ifndef BRINK_WINDOW_WINDOW_H
 #define BRINK_WINDOW_WINDOW_H
 
@@ -39,12 +39,14 @@ struct span_spec {
 struct window_spec {
     struct span_spec *spans;
     size_t n_spans;
-    uint32_t points_max; /* limits.points_per_window: past it the oldest leave; 0: no limit */
+    uint32_t
+        points_max; /* limits.points_per_window: past it the oldest leave; 0: no limit */
 };
 
 struct window;
 
-struct window *window_new(const struct window_spec *spec); /* NULL: out of memory. Allocates no ring yet */
+struct window *window_new(
+    const struct window_spec *spec); /* NULL: out of memory. Allocates no ring yet */
 void window_free(struct window *w);
 void window_clear(struct window *w); /* empties and gives the ring back */
 
@@ -58,31 +60,35 @@ enum window_push {
 
 /* What window_push would answer, changing nothing. O(log n). */
 enum window_push window_would(const struct window *w, struct point p);
-/* value finite. *ret_expired: how many of the oldest left the ring by it (points_max included in
- * that and alone in *ret_over); either may be NULL. */
-enum window_push window_push(struct window *w, struct point p, size_t *ret_expired, size_t *ret_over);
+/* value finite. *ret_expired: how many of the oldest left the ring by it (points_max
+ * included in that and alone in *ret_over); either may be NULL. */
+enum window_push window_push(struct window *w, struct point p, size_t *ret_expired,
+                             size_t *ret_over);
 
-size_t window_count(const struct window *w);                   /* readings in the ring */
-struct point window_at(const struct window *w, size_t i);      /* 0: the oldest */
-struct wall window_newest(const struct window *w);             /* {INT64_MIN} when empty */
-/* The oldest time a reading may have and still be taken, given the newest; INT64_MIN when empty or
- * by count and not yet full. */
+size_t window_count(const struct window *w);              /* readings in the ring */
+struct point window_at(const struct window *w, size_t i); /* 0: the oldest */
+struct wall window_newest(const struct window *w);        /* {INT64_MIN} when empty */
+/* The oldest time a reading may have and still be taken, given the newest; INT64_MIN when
+ * empty or by count and not yet full. */
 struct wall window_cutoff(const struct window *w);
 
-/* Is the span empty of readings at `now` on the device's timeline (newest + width reached)? */
+/* Is the span empty of readings at `now` on the device's timeline (newest + width
+ * reached)? */
 bool span_is_empty(const struct window *w, size_t span, struct wall now);
 size_t span_count(const struct window *w, size_t span, struct wall now);
 /* The i-th reading of a span, 0 the oldest; i < span_count. */
 struct point span_at(const struct window *w, size_t span, size_t i);
 
 /* The function's value as of `now`, in O(1) amortized (it may rebuild figures that it
- * keeps, hence not for two threads at once); false: unknown (fewer than min_points readings, where 0 stands for the
- * default of SPEC 4.3; deviation 0; not finite). `argument`: percentile's p. */
+ * keeps, hence not for two threads at once); false: unknown (fewer than min_points
+ * readings, where 0 stands for the default of SPEC 4.3; deviation 0; not finite).
+ * `argument`: percentile's p. */
 bool span_value(const struct window *w, size_t span, enum window_fn fn, double argument,
                 uint32_t min_points, struct wall now, double *ret_value);
 
 /* How many readings span_value wants at least. */
-uint32_t span_min_points(const struct span_spec *s, enum window_fn fn, uint32_t min_points);
+uint32_t span_min_points(const struct span_spec *s, enum window_fn fn,
+                         uint32_t min_points);
 
 size_t window_bytes(const struct window *w); /* memory held, for limits and tests */
 

@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""What survives a restart (SPEC 5.6, 6.3): alerts, cooldowns, timers, latest values, and what is on its way out."""
+
+import time
+import unittest
+
+from lib import proxy
+from lib.harness import Case, seconds, stamp, wait_for
+
+
+class Restart(Case):
+    def each_way(self):
+        """Runs the test's body once with a clean stop and once with kill -9."""
+        for end in ("stop", "kill"):
+            with self.subTest(end):
+                if end == "kill":
+                    self.doCleanups()
+                    self.tearDown()
+                    self.setUp()
+                self.clean = end == "stop"
+                yield
+
+    def restart(self):
+        if self.clean:
+            self.assertEqual(self.brink.stop(), 0)
+        else:
+            self.brink.kill()
+        self.brink.start()
+
+    def test_firing_alert_survives_and_closes_with_the_same_id(self):
+        for _ in self.each_way():
+            self.site([{"id": "hot", "when": "m > 0"}, {"id": "avg", "when": "avg(m, 10m) > 0"}])
+            for k in range(2):
+                self.send("d1", k, m=1)
+            opened = {rule: self.alerts.take("OPEN", rule) for rule in ("hot", "avg")}
+            for n in range(3):
+                self.restart()
+                self.send("d1", 10 + n, m=1)
+            self.fence()
+            self.assertEqual(len(self.alerts.all()), 2)
+            self.send("d1", 20, m=-100)
+            for rule in ("hot", "avg"):
+                closed = self.alerts.take("CLOSED", rule)
+                self.assertEqual(closed["alert_id"], opened[rule]["alert_id"])
+                self.assertEqual(closed["triggered_at"], opened[rule]["triggered_at"])
+                self.assertEqual(closed["closed_at"], stamp(20))
+
+    def test_many_firing_alerts_none_twice(self):
+        for _ in self.each_way():
+            self.site([{"id": f"r{i}", "when": f"m > {i}"} for i in range(5)])
+            for d in range(100):
+                self.send(f"d{d}", 0, m=10, wait=False)
+            self.fence()
+            self.assertEqual(len(self.alerts.all()), 500)
+            self.restart()
+            for d in range(100):
+                self.send(f"d{d}", 1, m=11, wait=False)
+            self.fence()
+            self.assertEqual(len(self.alerts.all()), 500)
+            for d in range(100):
+                self.send(f"d{d}", 2, m=0, wait=False)
+            self.fence()
+            closed = [a for a in self.alerts.all() if a["event_type"] == "CLOSED"]
+            self.assertEqual(len(closed), 500)
+            opened = {a["alert_id"] for a in self.alerts.all() if a["event_type"] == "OPEN"}
+            self.assertEqual({a["alert_id"] for a in closed}, opened)
+
+    def test_cooldown_survives(self):
+        for _ in self.each_way():
+            self.site([{"id": "c", "when": "m > 0", "cooldown": "1h"}])
+            for k, m in ((0, 1), (10, 0)):
+                self.send("d1", k, m=m)
+            self.alerts.take("CLOSED")
+            self.restart()
+            self.send("d1", 20, m=1)
+            self.send("d1", 30, m=0)
+            self.send("d1", 3590, m=0)
+            self.send("d1", 3601, m=1)
+            self.fence()
+            self.assertEqual([(a["event_type"], seconds(a["event_at"]) // 1000) for a in self.alerts.all()],
+                             [("OPEN", 0), ("CLOSED", 10), ("OPEN", 3601)])
+
+    def test_pending_duration_survives_a_clean_restart(self):
+        self.clean = True
+        self.site([{"id": "f", "when": "m > 0", "for": "10m"}, {"id": "h", "when": "held(m > 0, 10m)"},
+                   {"id": "k", "when": "m < -5", "keep_firing_for": "10m"}])
+        self.send("d1", 0, m=1)
+        self.send("d2", 0, m=-6)
+        self.send("d2", 1, m=0)
+        self.fence()
+        self.restart()
+        self.send("d1", 599, m=1)
+        self.send("d2", 600, m=0)
+        self.fence()
+        self.assertEqual([a["rule_id"] for a in self.alerts.all()], ["k"])
+        self.send("d1", 600, m=1)
+        self.send("d2", 601, m=0)
+        self.fence()
+        self.assertEqual(sorted((a["rule_id"], a["event_type"]) for a in self.alerts.all()),
+                         [("f", "OPEN"), ("h", "OPEN"), ("k", "CLOSED"), ("k", "OPEN")])
+
+    def test_latest_values_and_sites_survive_a_clean_restart(self):
+        self.clean = True
+        self.site([{"id": "both", "when": "a > 1 and b > 1"},
+                   {"id": "site", "when": "a > 1", "scope": {"sites": ["s1"]}}])
+        self.send("d1", 0, site="s1", a=2)
+        self.send("d2", 0, site="s1", a=0)
+        self.fence()
+        self.restart()
+        self.send("d1", 1, b=2)
+        self.send("d2", 1, a=2)
+        self.fence()
+        self.assertEqual(sorted((a["rule_id"], a["device_id"]) for a in self.alerts.all()),
+                         [("both", "d1"), ("site", "d1"), ("site", "d2")])
+        self.assertEqual(self.alerts.all("site", "d2")[0]["site_id"], "s1")
+
+    def test_device_that_is_silent_since_before_raises_its_alert(self):
+        for _ in self.each_way():
+            self.site([{"id": "silent", "rule_type": "HEARTBEAT", "timeout_seconds": 4}])
+            self.send("d1", None, m=1)
+            self.fence()
+            if not self.clean:  # what is at most 5 s old is on its way to Valkey
+                wait_for(lambda: any("acme/d1" in field.decode() for field in
+                                     self.store.client("HKEYS", "brink:gw-brink:devices")), "the device's state")
+            self.restart()
+            self.alerts.take("OPEN", "silent", "d1", timeout=15)
+            self.restart()
+            self.send_raw("tenant/acme/device/d1/heartbeat", "x")
+            self.alerts.take("CLOSED", "silent", "d1")
+            self.assertEqual(self.alerts.events("silent", "d1"), ["OPEN", "CLOSED"])
+
+    def test_device_that_speaks_right_after_the_restart_raises_none(self):
+        self.clean = True
+        self.site([{"id": "silent", "rule_type": "HEARTBEAT", "timeout_seconds": 2}])
+        self.send("d1", None, m=1)
+        self.fence()
+        self.brink.stop()
+        until = time.monotonic() + 2.5
+        self.send("d1", None, m=1)  # queued by the broker
+        wait_for(lambda: time.monotonic() > until, "the time that it may be silent")
+        self.brink.start()
+        self.send("d1", None, m=1)
+        self.fence()
+        self.assertEqual(self.alerts.events("silent", "d1"), [])
+
+    def test_window_alert_closes_by_time_after_a_restart(self):
+        self.clean = True
+        self.site([{"id": "busy", "when": "count(m, 3s) >= 2"}])
+        self.send("d1", None, m=1)
+        self.send("d1", None, m=2)
+        opened = self.alerts.take("OPEN")
+        self.restart()
+        self.assertEqual(self.alerts.take("CLOSED", timeout=15)["alert_id"], opened["alert_id"])
+
+    def test_restart_without_valkey_forgets_no_firing_alert(self):
+        self.clean = True
+        self.site([{"id": "hot", "when": "m > 0"}])
+        self.send("d1", 0, m=1)
+        opened = self.alerts.take("OPEN")
+        self.store.kill()
+        self.restart()
+        self.send("d1", 1, m=1)
+        self.send("d1", 2, m=0)
+        self.assertEqual(self.alerts.take("CLOSED")["alert_id"], opened["alert_id"])
+        self.fence()
+        self.assertEqual(len(self.alerts.all()), 2)
+
+    # --- the outbox ---
+
+    def arrange_outbox(self, **limits):
+        self.start_broker()
+        self.start_store()
+        self.proxy = proxy.Proxy(self.broker.port)
+        self.addCleanup(self.proxy.close)
+        self.brink = self.gateway([{"id": "r", "when": "m > 0"}], config={
+            "mqtt": {"servers": [f"mqtt://127.0.0.1:{self.proxy.port}"], "inbox": 0}, "limits": limits or None})
+
+    def decided(self, n):
+        self.counted("alerts_total", 'event="OPEN"', n)
+
+    def test_outbox_delivers_in_order_after_the_broker_was_away(self):
+        self.arrange_outbox()
+        self.send("first", 0, m=1)
+        self.alerts.take("OPEN")
+        self.proxy.block(b"-alerts")
+        for i in range(300):
+            self.send(f"d{i:03}", 0, m=1, wait=False)
+        self.decided(301)
+        self.assertEqual(len(self.alerts.all()), 1)
+        self.proxy.heal()
+        wait_for(lambda: len(self.alerts.all()) >= 301, "all alerts", 40)
+        self.assertEqual([a["device_id"] for a in self.alerts.all()][1:], [f"d{i:03}" for i in range(300)])
+
+    def test_outbox_survives_kill_9(self):
+        self.arrange_outbox()
+        self.proxy.block(b"-alerts")
+        for part in range(4):
+            before = self.brink.metric("alerts_total", 'event="OPEN"')
+            for i in range(50):
+                self.send(f"d{part}-{i:02}", 0, m=1, wait=False)
+            self.publisher.flush()
+            self.decided(before + 50)
+            self.brink.kill()
+            self.brink.start()
+        self.proxy.heal()
+        names = [f"d{part}-{i:02}" for part in range(4) for i in range(50)]
+        wait_for(lambda: set(a["device_id"] for a in self.alerts.all()) == set(names), "all alerts", 40)
+        first = list(dict.fromkeys(a["device_id"] for a in self.alerts.all()))
+        self.assertEqual(first, names)
+        self.assertEqual(len({a["alert_id"] for a in self.alerts.all()}), 200)
+
+    def test_kill_9_in_the_middle_of_sending_loses_no_alert(self):
+        self.site([{"id": "r", "when": "m > 0"}], config={"mqtt": {"inbox": 0}})
+        sent = 0
+        for _ in range(8):
+            for _ in range(150):
+                self.send(f"d{sent}", 0, m=1, wait=False)
+                sent += 1
+            self.brink.kill()
+            self.brink.start()
+        self.publisher.flush()
+        self.fence()
+        ids = {}
+        for alert in self.alerts.all():
+            ids.setdefault(alert["device_id"], set()).add(alert["alert_id"])
+        self.assertEqual(len(ids), sent)
+        self.assertEqual({len(v) for v in ids.values()}, {1})  # a repeat is recognizable
+
+    def test_outbox_is_bounded_and_the_oldest_leave(self):
+        self.arrange_outbox(outbox=100)
+        self.proxy.block(b"-alerts")
+        for i in range(150):
+            self.send(f"d{i:03}", 0, m=1, wait=False)
+        self.decided(150)
+        self.counted("alerts_dropped_total", 'reason="outbox_full"', 50)
+        self.logged("(?i)outbox")
+        self.proxy.heal()
+        wait_for(lambda: "d149" in [a["device_id"] for a in self.alerts.all()], "the newest", 40)
+        self.assertEqual([a["device_id"] for a in self.alerts.all()], [f"d{i:03}" for i in range(50, 150)])
+
+    def test_broker_that_refuses_alerts_is_asked_again(self):
+        rights = self.folder / "rights"
+        rights.write_text("topic readwrite #\n")
+        self.start_broker(f"acl_file {rights}\n")
+        self.start_store()
+        self.brink = self.gateway([{"id": "r", "when": "m > 0"}])
+        rights.write_text("topic readwrite tenant/#\ntopic read alerts/#\ntopic write brink/#\n")
+        self.broker.signal(1)
+        wait_for(lambda: "Reloading config" in self.broker.log(), "the broker to reload")
+        self.send("d1", 0, m=1)
+        self.counted("alerts_retried_total", timeout=15)
+        rights.write_text("topic readwrite #\n")
+        self.broker.signal(1)
+        self.alerts.take("OPEN", timeout=40)
+
+    def test_second_gateway_on_one_state_dir_is_refused(self):
+        self.site([{"id": "r", "when": "m > 0"}])
+        second = self.gateway(start=False, config=self.brink.config)
+        second.start(ready=False)
+        wait_for(lambda: not second.running(), "the second to end")
+        self.assertEqual(second.process.returncode, 1)
+        self.assertIn(str(self.folder), second.log())
+        self.send("d1", 0, m=1)
+        self.alerts.take("OPEN")
+
+    def test_damaged_outbox_is_put_aside(self):
+        self.site([{"id": "r", "when": "m > 0"}])
+        self.brink.stop()
+        state = self.folder / "brink.state"
+        for file in state.glob("outbox.db*"):
+            file.unlink()
+        (state / "outbox.db").write_bytes(b"this was a database " * 1000)
+        self.brink.start()
+        self.send("d1", 0, m=1)
+        self.alerts.take("OPEN")
+        self.assertTrue(list(state.glob("*damaged*")))
+        self.logged("(?i)damaged")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -61,7 +61,7 @@
     X(ALERTS_RETRIED, "alerts_retried_total", "", "publishes tried again")                       \
     X(OUTBOX_FAILURES, "outbox_failures_total", "", "failed writes to the state directory")      \
     X(MQTT_CONNECTS, "mqtt_connects_total", "", "connections made to the broker")                \
-    X(MQTT_CONNECT_FAILURES, "mqtt_connect_failures_total", "", "")                              \
+    X(MQTT_CONNECT_FAILURES, "mqtt_connect_failures_total", "", "connections that failed")       \
     X(INBOX_FULL, "inbox_full_total", "", "times that intake waited for the pipeline")           \
     X(RELOADS, "reloads_total", "result=\"applied\"", "reloads")                                 \
     X(RELOADS_REFUSED, "reloads_total", "result=\"refused\"", "")                                \

@@ -30,12 +30,15 @@ struct log_field {
 #define LOG_I(k, i) ((struct log_field){.key = (k), .kind = LOG_INTEGER, .integer = (int64_t)(i)})
 #define LOG_N(k, d) ((struct log_field){.key = (k), .kind = LOG_NUMBER, .number = (d)})
 
+/* Ends a list; an event without fields is log_event(level, "event", LOG_END). */
+#define LOG_END ((struct log_field){.key = NULL})
+
 /* May be called again at a reload; any thread. Default: info, text. */
 void log_configure(enum log_level level, enum log_format format);
 
 /* log_event(LOG_LEVEL_INFO, "subscribed", LOG_S("filter", f), LOG_I("qos", 1)) */
 #define log_event(level, event, ...) \
-    log_fields((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {.key = NULL}})
+    log_fields((level), (event), (const struct log_field[]){__VA_ARGS__, LOG_END})
 void log_fields(enum log_level level, const char *event, const struct log_field *fields);
 
 /* At most one line a second for one limit; the next line that goes out says held_back=N.
@@ -46,7 +49,7 @@ struct log_limit {
 };
 #define log_limited(limit, now, level, event, ...)                                             \
     log_fields_limited((limit), (now), (level), (event),                                       \
-                       (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {.key = NULL}})
+                       (const struct log_field[]){__VA_ARGS__, LOG_END})
 void log_fields_limited(struct log_limit *limit, struct mono now, enum log_level level,
                         const char *event, const struct log_field *fields);
 

@@ -200,7 +200,7 @@ bool topic_pattern_match(const struct topic_pattern *p, struct text topic,
 {
     struct text levels[TOPIC_LEVELS_MAX];
     struct text rest = topic;
-    if (!topic.p || (p->levels[0].is_name && starts_with_dollar(topic))) {
+    if (topic.n == 0 || (p->levels[0].is_name && starts_with_dollar(topic))) {
         return false; /* MQTT: a leading + does not match $SYS and its like */
     }
     for (size_t i = 0; i < p->n_levels; i++) {
@@ -238,6 +238,11 @@ bool topic_pattern_match(const struct topic_pattern *p, struct text topic,
 bool topic_filters_overlap(struct text a, struct text b)
 {
     if (a.n == 0 || b.n == 0) {
+        return false;
+    }
+    /* What they would share is the empty topic, which there is not. */
+    if ((text_equal(a, TEXT("/#")) && text_equal(b, TEXT("+"))) ||
+        (text_equal(b, TEXT("/#")) && text_equal(a, TEXT("+")))) {
         return false;
     }
     for (bool first = true;; first = false) {
@@ -362,7 +367,10 @@ enum brink_status topic_expand(struct text template, topic_lookup *lookup, void 
             while (i + run < template.n && template.p[i + run] != '{') {
                 run++;
             }
-            buffer_put(out, template.p + i, run);
+            /* Behind an empty value, a $ of the template's own would lead the topic. */
+            bool leads = i > 0 && out->n == start && template.p[i] == '$';
+            buffer_cstring(out, leads ? "%24" : "");
+            buffer_put(out, template.p + i + leads, run - leads);
             i += run;
             continue;
         }

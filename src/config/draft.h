@@ -18,6 +18,7 @@ struct draft {
     struct config c;
     struct strings servers, rules;
     struct placed state_dir, status_topic, alert_topic, store_address, http_listen;
+    bool state_dir_given; /* though it may be no text */
     struct position gateway_at, mqtt_at, tls_at, key_file_at, password_at,
         store_password_at, store_at, http_token_at, retain_at;
 };

@@ -74,9 +74,9 @@ static enum brink_status read_all(int fd, const char *path, size_t bytes_max,
         buffer_advance(out, (size_t)got);
         total += (size_t)got;
         if (total > bytes_max) {
-            char limit[32];
-            snprintf(limit, sizeof limit, "%zu bytes", bytes_max);
-            tell(problems, at, path, "is larger than", limit);
+            char what[ERROR_BYTES];
+            snprintf(what, sizeof what, "is larger than %zu bytes", bytes_max);
+            tell(problems, at, path, what, "");
             return BRINK_E_LIMIT;
         }
     }

@@ -126,8 +126,10 @@ static void read_values(struct reader *r, const char *name, const struct node *n
         return;
     }
     for (const struct node *member = n->first; member; member = member->next) {
+        char member_name[SCHEMA_NAME_BYTES];
         struct value_name *v = &t->values[t->n_values];
-        if (schema_number(r, name, member, &v->value) &&
+        schema_member_name(name, member, member_name);
+        if (schema_number(r, member_name, member, &v->value) &&
             schema_text(r, name, member->key, 0, 0, &v->text)) {
             t->n_values++;
         }
@@ -203,7 +205,10 @@ static const struct key gateway_keys[] = {
      .kind = KEY_TEXT,
      .offset = CONFIG(gateway.id),
      .max = CONFIG_GATEWAY_ID_BYTES_MAX},
-    {.name = "state_dir", .kind = KEY_PLACED, .offset = DRAFT(state_dir)},
+    {.name = "state_dir",
+     .kind = KEY_PLACED,
+     .offset = DRAFT(state_dir),
+     .given = DRAFT_AT(state_dir_given)},
 };
 static const struct schema gateway_schema = {SCHEMA_OF("gateway.", gateway_keys)};
 

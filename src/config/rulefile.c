@@ -138,11 +138,13 @@ static void read_labels(struct reader *r, const char *name, const struct node *n
         return;
     }
     for (const struct node *member = n->first; member; member = member->next) {
+        char member_name[SCHEMA_NAME_BYTES];
+        schema_member_name(name, member, member_name);
         struct rule_label *label = &rule->labels[rule->n_labels++];
         label->key.at = member->key->at;
         label->value.at = member->at;
         (void)schema_text(r, name, member->key, 0, 0, &label->key.s);
-        (void)schema_text(r, name, member, 0, KEY_LINES, &label->value.s);
+        (void)schema_text(r, member_name, member, 0, KEY_LINES, &label->value.s);
     }
 }
 
@@ -410,9 +412,11 @@ static void read_groups(struct reader *r, const char *name, const struct node *n
         return;
     }
     for (const struct node *member = n->first; member; member = member->next) {
+        char member_name[SCHEMA_NAME_BYTES];
+        schema_member_name(name, member, member_name);
         struct device_group *group = &file->groups[file->n_groups++];
         read_name(r, name, member->key, ID_BYTES_MAX, &group->name);
-        schema_texts(r, name, member, ID_BYTES_MAX, 0, &group->patterns);
+        schema_texts(r, member_name, member, ID_BYTES_MAX, 0, &group->patterns);
     }
 }
 
@@ -446,10 +450,12 @@ static void read_metrics(struct reader *r, const char *name, const struct node *
         return;
     }
     for (const struct node *member = n->first; member; member = member->next) {
+        char member_name[SCHEMA_NAME_BYTES];
+        schema_member_name(name, member, member_name);
         struct metric_mapping *mapping = &file->metrics[file->n_metrics++];
         void *sources = NULL;
         read_name(r, name, member->key, METRIC_BYTES_MAX, &mapping->name);
-        schema_read_list(r, name, &source_schema, member, METRIC_SOURCES_MAX,
+        schema_read_list(r, member_name, &source_schema, member, METRIC_SOURCES_MAX,
                          sizeof *mapping->sources, &sources, &mapping->n);
         mapping->sources = sources;
     }

@@ -68,6 +68,14 @@ bool schema_is_list(struct reader *r, const char *name, const struct node *n)
     return n->kind == NODE_LIST;
 }
 
+void schema_member_name(const char *name, const struct node *member,
+                        char out[SCHEMA_NAME_BYTES])
+{
+    char shown[SCHEMA_NAME_BYTES / 2];
+    text_escape(member->key->text, shown, sizeof shown);
+    snprintf(out, SCHEMA_NAME_BYTES, "%.*s.%s", SCHEMA_NAME_BYTES / 2 - 2, name, shown);
+}
+
 /* --- one value each --- */
 
 static bool may_be_number(const struct node *n)
@@ -283,9 +291,12 @@ void schema_texts(struct reader *r, const char *name, const struct node *n,
         r->failed = true;
         return;
     }
+    size_t i = 0;
     for (const struct node *item = n->first; item; item = item->next) {
+        char item_name[SCHEMA_NAME_BYTES];
         struct placed *p = &ret_strings->items[ret_strings->n];
-        if (schema_text(r, name, item, bytes_max, 0, &p->s)) {
+        snprintf(item_name, sizeof item_name, "%s[%zu]", name, i++);
+        if (schema_text(r, item_name, item, bytes_max, 0, &p->s)) {
             p->at = item->at;
             ret_strings->n++;
         }
@@ -606,12 +617,14 @@ void schema_read_list(struct reader *r, const char *name, const struct schema *s
         r->failed = true;
         return;
     }
-    size_t i = 0;
+    size_t i = 0, read = 0;
     for (const struct node *n = list->first; n; n = n->next) {
-        if (schema_is_mapping(r, name, n)) {
-            schema_read(r, schema, n, items + i++ * item_bytes);
+        char item_name[SCHEMA_NAME_BYTES];
+        snprintf(item_name, sizeof item_name, "%s[%zu]", name, i++);
+        if (schema_is_mapping(r, item_name, n)) {
+            schema_read(r, schema, n, items + read++ * item_bytes);
         }
     }
     *ret_items = items;
-    *ret_n = i;
+    *ret_n = read;
 }

@@ -112,6 +112,10 @@ void schema_read_list(struct reader *r, const char *name, const struct schema *s
                       const struct node *list, size_t list_max, size_t item_bytes,
                       void **ret_items, size_t *ret_n);
 
+/* What messages call a member of a mapping of names: "labels.runbook". */
+void schema_member_name(const char *name, const struct node *member,
+                        char out[SCHEMA_NAME_BYTES]);
+
 /* For read(): each tells what is wrong and returns false then, also for NODE_BAD. */
 bool schema_text(struct reader *r, const char *name, const struct node *n,
                  size_t bytes_max, unsigned flags, char **ret_text);

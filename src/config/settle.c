@@ -56,7 +56,9 @@ static void settle_gateway(struct reader *r, struct draft *d)
     if (d->state_dir.s) {
         d->c.gateway.state_dir = file_beside(r->folder, d->state_dir.s);
         r->failed = r->failed || !d->c.gateway.state_dir;
-        return;
+    }
+    if (d->state_dir_given) {
+        return; /* or told */
     }
     const char *env = getenv("STATE_DIRECTORY");
     struct text first = {env, env ? strcspn(env, ":") : 0};

@@ -1,6 +1,6 @@
 #include "config/yaml.h"
 
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <yaml.h>
 
@@ -8,6 +8,7 @@
 #include "config/config.h"
 
 #define ARENA_BLOCK_BYTES (64 * 1024)
+#define CONTEXT_BYTES 128
 #define SHOWN_BYTES 64 /* of a text from the file, in a message */
 
 /* --- memory: blocks that are freed together --- */
@@ -226,15 +227,13 @@ static void tell_syntax(struct loader *l)
         return;
     }
     l->status = BRINK_E_SYNTAX;
-    const char *problem = p->problem ? p->problem : "not YAML";
-    if (p->context) {
-        problem_add(l->problems, position_of(l, p->problem_mark),
-                    "%s %s that begins at %zu:%zu%s", problem, p->context,
-                    p->context_mark.line + 1, p->context_mark.column + 1, hint(l));
-    } else {
-        problem_add(l->problems, position_of(l, p->problem_mark), "%s%s", problem,
-                    hint(l));
+    char context[CONTEXT_BYTES] = "";
+    if (p->context && p->context_mark.index != p->problem_mark.index) {
+        snprintf(context, sizeof context, " %s that begins at %zu:%zu", p->context,
+                 p->context_mark.line + 1, p->context_mark.column + 1);
     }
+    problem_add(l->problems, position_of(l, p->problem_mark), "%s%s%s",
+                p->problem ? p->problem : "not YAML", context, hint(l));
 }
 
 static struct node *node_new(struct loader *l, enum node_kind kind, struct position at)
@@ -473,6 +472,9 @@ enum brink_status document_load(const char *file, struct text bytes,
         problem_add(problems, (struct position){file, 0, 0}, "is larger than %d bytes",
                     CONFIG_FILE_BYTES_MAX);
         return BRINK_E_LIMIT;
+    }
+    if (bytes.n == 0) {
+        bytes.p = ""; /* libyaml aborts at NULL */
     }
     if (bytes.n >= 3 && memcmp(bytes.p, "\xef\xbb\xbf", 3) == 0) {
         bytes.p += 3;

@@ -1,0 +1,18 @@
+#include "model/alert.h"
+
+const char *alert_event_name(enum alert_event_type t)
+{
+    static const char *const names[] = {"OPEN", "CLOSED", "REPEATED", "ESCALATED"};
+    return names[t];
+}
+
+void alert_state_shift(struct alert_state *s, int64_t delta_us)
+{
+    struct wall *stamps[] = {&s->onset,       &s->unknown_since,  &s->triggered_at,
+                             &s->clear_onset, &s->cooldown_until, &s->published_at};
+    for (size_t i = 0; i < sizeof stamps / sizeof stamps[0]; i++) {
+        if (stamps[i]->us != 0) {
+            stamps[i]->us += delta_us;
+        }
+    }
+}

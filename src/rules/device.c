@@ -1,0 +1,521 @@
+#include "rules/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int64_t silence_now(const struct silence_clock *c, struct mono now)
+{
+    return c->before_us + (c->runs ? now.us - c->since.us : 0);
+}
+
+void silence_start(struct silence_clock *c, struct mono now)
+{
+    if (!c->runs) {
+        c->runs = true;
+        c->since = now;
+    }
+}
+
+void silence_stop(struct silence_clock *c, struct mono now)
+{
+    c->before_us = silence_now(c, now);
+    c->runs = false;
+}
+
+void devices_init(struct devices *d, struct ruleset *rules,
+                  const struct rules_hooks *hooks)
+{
+    *d = (struct devices){.rules = rules, .hooks = hooks, .generation = 1};
+}
+
+/* --- instances --- */
+
+static struct instance *instance_new(struct devices *d, struct device *device,
+                                     struct rule *rule)
+{
+    struct instance *i = calloc(1, sizeof *i + rule->n_metrics * sizeof(struct series *) +
+                                       rule->n_held * sizeof(struct held));
+    if (!i) {
+        return NULL;
+    }
+    i->device = device;
+    i->rule = rule_hold(rule);
+    i->held = (struct held *)(void *)&i->series[rule->n_metrics];
+    i->data_us = device->seen_us;
+    i->unknown_us = -1;
+    i->due_wall = i->due_silence = INT64_MAX;
+    for (size_t m = 0; m < rule->n_metrics; m++) {
+        if (rule->metrics[m].window.n_spans > 0) {
+            i->series[m] = d->hooks->open(d->hooks->ctx, i, m);
+        }
+    }
+    d->n_instances++;
+    return i;
+}
+
+static void instance_free(struct devices *d, struct instance *i)
+{
+    heap_remove(&d->timers, &i->timer);
+    for (size_t m = 0; m < i->rule->n_metrics; m++) {
+        if (i->series[m]) {
+            d->hooks->close(i->series[m]);
+        }
+    }
+    rule_release((struct rule *)i->rule); /* the instance's own reference */
+    free(i);
+    d->n_instances--;
+}
+
+/* Moves what outlives a change of the rule's condition: firing and cooldown (SPEC 1.3).
+ */
+static void inherit(struct instance *to, const struct instance *from)
+{
+    to->stored = from->stored;
+    to->data_us = from->data_us;
+    if (from->alert.phase == ALERT_FIRING) {
+        to->alert = from->alert;
+        to->alert.clear_onset.us = 0;
+        to->alert.unknown_since.us = 0;
+    } else {
+        to->alert.cooldown_until = from->alert.cooldown_until;
+    }
+}
+
+/* --- binding --- */
+
+static int cell_order(const void *a, const void *b)
+{
+    uint32_t x = ((const struct cell *)a)->metric, y = ((const struct cell *)b)->metric;
+    return x < y ? -1 : x > y;
+}
+
+struct cell *device_cell(const struct device *device, uint32_t metric)
+{
+    uint32_t low = 0, high = device->n_cells;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (device->cells[mid].metric < metric) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low < device->n_cells && device->cells[low].metric == metric
+               ? &device->cells[low]
+               : NULL;
+}
+
+/* Lists the cells that the instances use, with values carried over from the old ones, and
+ * for each cell the instances that use it. */
+static bool make_cells(struct device *device)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        n += device->instances[i]->rule->n_metrics;
+    }
+    struct cell *cells = calloc(n ? n : 1, sizeof *cells);
+    struct use *uses = calloc(n ? n : 1, sizeof *uses);
+    if (!cells || !uses) {
+        free(cells);
+        free(uses);
+        return false;
+    }
+    struct device fresh = {.cells = cells};
+    n = 0;
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        const struct rule *r = device->instances[i]->rule;
+        for (size_t m = 0; m < r->n_metrics; m++) {
+            cells[n++].metric = r->metrics[m].number;
+        }
+    }
+    qsort(cells, n, sizeof *cells, cell_order);
+    for (size_t i = 0; i < n; i++) {
+        if (fresh.n_cells == 0 || cells[fresh.n_cells - 1].metric != cells[i].metric) {
+            cells[fresh.n_cells++].metric = cells[i].metric;
+        }
+        cells[fresh.n_cells - 1].n_uses++;
+    }
+    for (uint32_t c = 0, first = 0; c < fresh.n_cells; c++) {
+        cells[c].first_use = first;
+        first += cells[c].n_uses;
+        cells[c].n_uses = 0;
+        cells[c].seen_us = device->seen_us;
+    }
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        const struct rule *r = device->instances[i]->rule;
+        for (size_t m = 0; m < r->n_metrics; m++) {
+            struct cell *c = device_cell(&fresh, r->metrics[m].number);
+            uses[c->first_use + c->n_uses++] = (struct use){i, (uint32_t)m};
+        }
+    }
+    for (uint32_t c = 0; c < device->n_cells; c++) {
+        struct cell *to = device_cell(&fresh, device->cells[c].metric);
+        if (to) {
+            to->known = device->cells[c].known;
+            to->value = device->cells[c].value;
+            to->at = device->cells[c].at;
+            to->seen_us = device->cells[c].seen_us;
+        }
+    }
+    free(device->cells);
+    free(device->uses);
+    struct cell *trimmed =
+        realloc(cells, (fresh.n_cells ? fresh.n_cells : 1) * sizeof *cells);
+    device->cells = trimmed ? trimmed : cells;
+    device->n_cells = fresh.n_cells;
+    device->uses = uses;
+    return true;
+}
+
+static const char *reason_gone(const struct devices *d, const struct rule *r)
+{
+    if (map_get(&d->rules->by_id, text_of(r->id))) {
+        return "out_of_scope";
+    }
+    return map_get(&d->rules->disabled, text_of(r->id)) ? "rule_disabled"
+                                                        : "rule_removed";
+}
+
+static enum brink_status rebind(struct devices *d, struct device *device)
+{
+    struct instance **old = device->instances, **instances = NULL;
+    uint32_t n_old = device->n_instances, n = 0, cap = 0;
+    struct text tenant = text_of(device->tenant), id = text_of(device->id);
+    struct text site = text_of(device->site);
+    enum brink_status status = BRINK_OK;
+    device->longest_us = 0;
+    device->n_silent = 0;
+    for (size_t k = 0; k < d->rules->n_rules; k++) {
+        struct rule *rule = d->rules->rules[k];
+        if (!rule_covers(rule, tenant, site, id)) {
+            continue;
+        }
+        if (n == cap) {
+            cap = cap ? cap * 2 : 2;
+            struct instance **grown = realloc(instances, cap * sizeof(struct instance *));
+            if (!grown) {
+                status = BRINK_E_NOMEM;
+                break;
+            }
+            instances = grown;
+        }
+        struct instance *made = NULL;
+        for (uint32_t i = 0; i < n_old && !made; i++) {
+            if (old[i] && old[i]->rule == rule) {
+                made = old[i];
+                old[i] = NULL;
+            } else if (old[i] && strcmp(old[i]->rule->id, rule->id) == 0) {
+                /* The old one goes first: both would have the same keys. */
+                struct instance kept = *old[i];
+                d->hooks->leaving(d->hooks->ctx, old[i], "rule_changed");
+                instance_free(d, old[i]);
+                old[i] = NULL;
+                made = instance_new(d, device, rule);
+                if (made) {
+                    inherit(made, &kept);
+                }
+            }
+        }
+        made = made ? made : instance_new(d, device, rule);
+        if (!made) {
+            status = BRINK_E_NOMEM;
+            continue;
+        }
+        instances[n++] = made;
+        device->n_silent += rule->has_silent;
+        device->longest_us =
+            rule->longest_us > device->longest_us ? rule->longest_us : device->longest_us;
+    }
+    for (uint32_t i = 0; i < n_old; i++) {
+        if (old[i]) {
+            d->hooks->leaving(d->hooks->ctx, old[i], reason_gone(d, old[i]->rule));
+            instance_free(d, old[i]);
+        }
+    }
+    free(old);
+    device->instances = instances;
+    device->n_instances = n;
+    device->bound = true;
+    device->generation = d->generation;
+    return make_cells(device) ? status : BRINK_E_NOMEM;
+}
+
+enum brink_status device_bind(struct devices *d, struct device *device)
+{
+    return device->bound ? BRINK_OK : rebind(d, device);
+}
+
+enum brink_status device_set_site(struct devices *d, struct device *device,
+                                  struct text site)
+{
+    if (device->site && text_equal(text_of(device->site), site)) {
+        return BRINK_OK;
+    }
+    char *copy = text_dup(site);
+    if (!copy) {
+        return BRINK_E_NOMEM;
+    }
+    free(device->site);
+    device->site = copy;
+    return device->bound ? rebind(d, device) : BRINK_OK;
+}
+
+static void drop_instances(struct devices *d, struct device *device)
+{
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        instance_free(d, device->instances[i]);
+    }
+    free(device->instances);
+    free(device->uses);
+    device->instances = NULL;
+    device->uses = NULL;
+    device->n_instances = device->n_uses = device->n_silent = 0;
+    for (uint32_t c = 0; c < device->n_cells; c++) {
+        device->cells[c].n_uses = 0;
+    }
+    device->bound = false;
+}
+
+bool device_unbind(struct devices *d, struct device *device)
+{
+    if (!device->bound) {
+        return false;
+    }
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        struct instance *in = device->instances[i];
+        if (in->alert.phase != ALERT_INACTIVE || in->alert.cooldown_until.us != 0 ||
+            in->timer.place != 0 || in->stored) {
+            return false;
+        }
+        for (size_t h = 0; h < in->rule->n_held; h++) {
+            if (in->held[h].onset.us != 0) {
+                return false;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        struct instance *in = device->instances[i];
+        for (size_t m = 0; m < in->rule->n_metrics; m++) {
+            if (in->series[m] && !d->hooks->unload(in->series[m])) {
+                return false;
+            }
+        }
+    }
+    drop_instances(d, device);
+    return true;
+}
+
+enum brink_status devices_set_rules(struct devices *d, struct ruleset *rules)
+{
+    enum brink_status status = BRINK_OK;
+    d->rules = rules;
+    d->generation++;
+    struct device *device;
+    for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
+        if (device->bound && rebind(d, device) != BRINK_OK) {
+            status = BRINK_E_NOMEM;
+        }
+    }
+    return status;
+}
+
+/* --- the registry --- */
+
+static size_t field_print(struct text tenant, struct text id,
+                          char out[2 * ID_BYTES_MAX + 1])
+{
+    size_t n = 0;
+    memcpy(out, tenant.p, tenant.n);
+    n += tenant.n;
+    out[n++] = '/';
+    memcpy(out + n, id.p, id.n);
+    return n + id.n;
+}
+
+struct device *devices_find(const struct devices *d, struct text tenant, struct text id)
+{
+    char field[2 * ID_BYTES_MAX + 1];
+    if (tenant.n > ID_BYTES_MAX || id.n > ID_BYTES_MAX) {
+        return NULL;
+    }
+    return map_get(&d->by_field, (struct text){field, field_print(tenant, id, field)});
+}
+
+static void device_free(struct device *device)
+{
+    for (struct seq_memory *s = device->seqs, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    free(device->cells);
+    free(device->uses);
+    free(device->instances);
+    free(device->site);
+    free(device->field); /* tenant and id stand in the same piece */
+    free(device);
+}
+
+struct device *devices_get(struct devices *d, struct text tenant, struct text id,
+                           uint32_t limit, struct mono now, enum brink_status *ret_why)
+{
+    struct device *device = devices_find(d, tenant, id);
+    if (device) {
+        return device;
+    }
+    if (d->by_field.n >= limit || tenant.n > ID_BYTES_MAX || id.n > ID_BYTES_MAX) {
+        *ret_why = BRINK_E_LIMIT;
+        return NULL;
+    }
+    *ret_why = BRINK_E_NOMEM;
+    size_t n = tenant.n + 1 + id.n;
+    device = calloc(1, sizeof *device);
+    char *piece = device ? calloc(1, n + 1 + n + 1) : NULL;
+    if (!piece) {
+        free(device);
+        return NULL;
+    }
+    device->field = piece;
+    field_print(tenant, id, piece);
+    device->tenant = piece + n + 1;
+    memcpy(device->tenant, tenant.p, tenant.n);
+    device->id = device->tenant + tenant.n + 1;
+    memcpy(device->id, id.p, id.n);
+    device->newest.us = INT64_MIN;
+    device->seen_us = silence_now(&d->silence, now);
+    if (map_put(&d->by_field, (struct text){device->field, n}, device) != BRINK_OK) {
+        device_free(device);
+        return NULL;
+    }
+    return device;
+}
+
+void devices_remove(struct devices *d, struct device *device, const char *reason)
+{
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        d->hooks->leaving(d->hooks->ctx, device->instances[i], reason);
+    }
+    drop_instances(d, device);
+    map_remove(&d->by_field, text_of(device->field));
+    for (struct device **p = &d->dirty; *p; p = &(*p)->dirty_next) {
+        if (*p == device) {
+            *p = device->dirty_next;
+            break;
+        }
+    }
+    device_free(device);
+}
+
+void devices_finish(struct devices *d)
+{
+    struct device *device;
+    for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
+        drop_instances(d, device);
+        device_free(device);
+    }
+    map_finish(&d->by_field);
+    heap_finish(&d->timers);
+}
+
+struct instance *device_instance(const struct device *device, struct text rule)
+{
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        if (text_equal(text_of(device->instances[i]->rule->id), rule)) {
+            return device->instances[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- time --- */
+
+struct wall device_now(const struct device *device, struct mono now)
+{
+    if (device->newest.us == INT64_MIN) {
+        return device->newest;
+    }
+    int64_t since = now.us - device->newest_arrived.us;
+    return (struct wall){device->newest.us + (since > 0 ? since : 0)};
+}
+
+bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq)
+{
+    struct seq_memory *s = device->seqs;
+    while (s && s->entry != entry) {
+        s = s->next;
+    }
+    if (!s) {
+        s = calloc(1, sizeof *s);
+        if (!s) {
+            return false; /* not remembered: time and value still tell (SPEC 4.4) */
+        }
+        s->entry = entry;
+        s->next = device->seqs;
+        device->seqs = s;
+    }
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->last[i] == seq) {
+            return true;
+        }
+    }
+    s->last[s->at] = seq;
+    s->at = (s->at + 1) % SEQ_REMEMBERED;
+    s->n += s->n < SEQ_REMEMBERED;
+    return false;
+}
+
+static bool is_back(const struct device *device, struct wall at)
+{
+    return device->newest.us != INT64_MIN &&
+           at.us < device->newest.us - device->longest_us;
+}
+
+bool device_clock_back(const struct device *device, struct wall at, struct mono now)
+{
+    return is_back(device, at) && device->back_count + 1 >= CLOCK_BACK_READINGS &&
+           now.us - device->back_since.us >= CLOCK_BACK_US;
+}
+
+void device_clock_note(struct device *device, struct wall at, struct mono now)
+{
+    if (!is_back(device, at)) {
+        device->back_count = 0;
+    } else if (device->back_count++ == 0) {
+        device->back_since = now;
+    }
+}
+
+void device_restart_at(struct devices *d, struct device *device, struct wall at,
+                       struct mono now)
+{
+    int64_t delta = at.us - device_now(device, now).us;
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        struct instance *in = device->instances[i];
+        alert_state_shift(&in->alert, delta);
+        if (in->alert.phase == ALERT_PENDING) {
+            struct wall cooldown_until = in->alert.cooldown_until;
+            in->alert = (struct alert_state){.cooldown_until = cooldown_until};
+        }
+        memset(in->held, 0, in->rule->n_held * sizeof *in->held);
+        for (size_t m = 0; m < in->rule->n_metrics; m++) {
+            if (in->series[m]) {
+                d->hooks->restart(in->series[m]);
+            }
+        }
+    }
+    for (uint32_t c = 0; c < device->n_cells; c++) {
+        device->cells[c].known = false;
+        device->cells[c].at.us = INT64_MIN;
+    }
+    device->newest = at;
+    device->newest_arrived = now;
+    device->back_count = 0;
+}
+
+void device_mark_dirty(struct devices *d, struct device *device)
+{
+    if (!device->dirty) {
+        device->dirty = true;
+        device->dirty_next = d->dirty;
+        d->dirty = device;
+    }
+}

@@ -1,0 +1,189 @@
+/* Every known device: its timeline, its latest values, and one instance of each rule that
+ * covers it.
+ *
+ * Which rules cover a device is worked out once, when it is bound, not at each reading; a
+ * reading then goes from its metric's cell straight to the instances that use it. A
+ * device that has been silent for longer than its windows and timers need is unbound: its
+ * cells stay (a few dozen bytes each), its windows come back from Valkey.
+ *
+ * The room does not know where windows live: whoever owns the registry lends them through
+ * struct rules_hooks. Pipeline thread only. */
+#ifndef BRINK_RULES_DEVICE_H
+#define BRINK_RULES_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/map.h"
+#include "base/status.h"
+#include "model/alert.h"
+#include "model/message.h"
+#include "rules/ruleset.h"
+#include "window/window.h"
+
+#define SEQ_REMEMBERED                                                                   \
+    64 /* sequence numbers, per device and telemetry entry (SPEC 3.6) */
+#define CLOCK_BACK_US (300 * US_PER_S) /* SPEC 4.4 */
+#define CLOCK_BACK_READINGS 3
+
+struct series; /* history's; opaque here */
+struct device;
+struct instance;
+
+struct rules_hooks {
+    void *ctx;
+    /* NULL: out of memory; the rule then does without (its functions are unknown). */
+    struct series *(*open)(void *ctx, struct instance *user, size_t metric);
+    void (*close)(struct series *s);
+    const struct window *(*window)(const struct series *s);
+    bool (*readable)(const struct series *s);
+    bool (*degraded)(const struct series *s);
+    bool (*unload)(struct series *s);
+    void (*restart)(struct series *s);
+    /* The instance is about to go (reason: "rule_removed", "rule_disabled",
+     * "out_of_scope", "device_forgotten"): close its alert. rule_changed: only its
+     * condition changed; its alert goes on. */
+    void (*leaving)(void *ctx, struct instance *i, const char *reason);
+};
+
+/* The latest value of one metric of a device. */
+struct cell {
+    uint32_t metric;
+    bool known;
+    double value;
+    struct wall at;
+    int64_t seen_us;            /* silence clock when a reading of it last came */
+    uint32_t first_use, n_uses; /* into device->uses */
+};
+
+struct use {
+    uint32_t instance, metric; /* device->instances[], rule->metrics[] */
+};
+
+/* held() and per-condition durations: true without a break since onset? */
+struct held {
+    struct wall onset, unknown_since; /* 0: none */
+    bool complete;
+};
+
+struct instance {
+    struct heap_item timer; /* due: monotonic microseconds */
+    struct device *device;
+    const struct rule *rule;
+    struct alert_state alert;
+    int64_t data_us;    /* silence clock at its last reading */
+    int64_t unknown_us; /* silence clock since which it is unknown for another reason than
+                           the store; -1: it is not */
+    uint64_t touched;   /* serial of the last message that touched it */
+    int64_t due_wall;   /* when time alone may change it: on the device's timeline;
+                           INT64_MAX: never */
+    int64_t due_silence; /* the same on the silence clock */
+    bool stored;         /* the outbox holds a state for it */
+    bool
+        evaluated; /* since it was bound; its first reading counts even as a redelivery */
+    struct held *held;       /* rule->n_held */
+    struct series *series[]; /* rule->n_metrics; NULL where no window is asked for */
+};
+
+struct device {
+    char *tenant, *id;
+    char *site;         /* NULL: never said */
+    char *field;        /* "tenant/device", the key in the registry and in Valkey */
+    struct wall newest; /* time of its newest reading; INT64_MIN: none yet */
+    struct mono newest_arrived;
+    struct wall seen_wall;  /* arrival of its last message */
+    int64_t seen_us;        /* silence clock then */
+    uint32_t generation;    /* of the rules when it was last bound; the owner's number */
+    struct mono back_since; /* SPEC 4.4: everything is older since then */
+    uint32_t back_count;
+    bool bound, dirty, urgent;
+    bool has_reading;          /* its timeline is its readings', no longer the arrival of
+                                  heartbeats */
+    struct device *dirty_next; /* list of those to be saved */
+    struct cell *cells;        /* by metric, rising */
+    uint32_t n_cells, n_instances, n_uses, n_silent;
+    struct instance **instances;
+    struct use *uses;
+    int64_t longest_us; /* of the windows of its rules */
+    struct seq_memory {
+        struct seq_memory *next;
+        unsigned entry;
+        uint32_t n, at;
+        uint64_t last[SEQ_REMEMBERED];
+    } * seqs;
+};
+
+/* Time during which the gateway was subscribed (SPEC 4.8): runs only between
+ * silence_start and silence_stop. */
+struct silence_clock {
+    bool runs;
+    struct mono since;
+    int64_t before_us;
+};
+int64_t silence_now(const struct silence_clock *c, struct mono now);
+void silence_start(struct silence_clock *c, struct mono now);
+void silence_stop(struct silence_clock *c, struct mono now);
+
+struct devices {
+    struct map by_field;
+    struct ruleset *rules;
+    const struct rules_hooks *hooks;
+    struct heap timers;
+    struct silence_clock silence;
+    struct device *dirty; /* to be saved */
+    size_t n_instances;
+    uint32_t generation; /* of the rule set, counted by devices_set_rules() */
+};
+
+void devices_init(struct devices *d, struct ruleset *rules,
+                  const struct rules_hooks *hooks);
+void devices_finish(struct devices *d);
+
+struct device *devices_find(const struct devices *d, struct text tenant, struct text id);
+/* Finds, or adds up to `limit`; NULL: *ret_why is E_LIMIT or E_NOMEM. */
+struct device *devices_get(struct devices *d, struct text tenant, struct text id,
+                           uint32_t limit, struct mono now, enum brink_status *ret_why);
+/* Forgets it: its instances leave with the reason. */
+void devices_remove(struct devices *d, struct device *device, const char *reason);
+
+/* Makes the instances of the rules that cover it; no cost if it has them. E_NOMEM. */
+enum brink_status device_bind(struct devices *d, struct device *device) BRINK_MUST_CHECK;
+/* Its site changed: binds anew; what no longer covers it leaves with "out_of_scope". */
+enum brink_status device_set_site(struct devices *d, struct device *device,
+                                  struct text site) BRINK_MUST_CHECK;
+/* Gives its instances back if nothing of them is needed: no alert, no timer, windows
+ * unloadable. */
+bool device_unbind(struct devices *d, struct device *device);
+
+/* Takes another rule set (a reload): every bound device is bound anew, instances of
+ * unchanged rules move over whole. The old set stays the caller's to free afterwards.
+ * E_NOMEM: some instances could not be made; they come with the device's next message. */
+enum brink_status devices_set_rules(struct devices *d,
+                                    struct ruleset *rules) BRINK_MUST_CHECK;
+
+struct cell *device_cell(const struct device *device,
+                         uint32_t metric); /* NULL: no rule of it uses the metric */
+struct instance *device_instance(const struct device *device, struct text rule);
+
+/* "Now" on the device's timeline (SPEC 4.5). Before its first reading: INT64_MIN. */
+struct wall device_now(const struct device *device, struct mono now);
+
+/* Is this a redelivery by its sequence number (SPEC 3.6)? Remembers it if not. */
+bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq);
+
+/* Would this message's time show that the device's clock was set back for good, so that
+ * its windows start anew there (SPEC 4.4)? Changes nothing; device_clock_note() takes the
+ * time into account. */
+bool device_clock_back(const struct device *device, struct wall at, struct mono now);
+void device_clock_note(struct device *device, struct wall at, struct mono now);
+/* Starts the device's timeline anew at `at`: windows emptied, values forgotten, deadlines
+ * moved. */
+void device_restart_at(struct devices *d, struct device *device, struct wall at,
+                       struct mono now);
+
+void device_mark_dirty(struct devices *d, struct device *device);
+
+#endif

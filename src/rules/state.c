@@ -1,0 +1,377 @@
+#include "rules/state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+
+/* --- writing --- */
+
+static void put_escaped(struct buffer *out, const char *s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c <= ' ' || c == '%' || c == '=' || c == '@' || c == 0x7f) {
+            char esc[3] = {'%', hex[c >> 4], hex[c & 15]};
+            buffer_put(out, esc, 3);
+        } else {
+            buffer_char(out, *s);
+        }
+    }
+}
+
+static void put_int(struct buffer *out, const char *key, int64_t v)
+{
+    buffer_format(out, " %s=%" PRId64, key, v);
+}
+
+static void put_string(struct buffer *out, const char *key, const char *s)
+{
+    if (s) {
+        buffer_format(out, " %s=", key);
+        put_escaped(out, s);
+    }
+}
+
+static int64_t arrived_wall(const struct device *device, struct instant now)
+{
+    return now.wall.us - (now.mono.us - device->newest_arrived.us);
+}
+
+void device_state_print(const struct devices *d, const struct device *device,
+                        struct instant now, struct buffer *out)
+{
+    int64_t silence = silence_now(&d->silence, now.mono);
+    buffer_cstring(out, "1");
+    put_int(out, "saved", now.wall.us);
+    put_int(out, "silent", silence - device->seen_us);
+    put_int(out, "seen", device->seen_wall.us);
+    if (device->newest.us != INT64_MIN) {
+        put_int(out, "newest", device->newest.us);
+        put_int(out, "arrived", arrived_wall(device, now));
+    }
+    put_string(out, "site", device->site);
+    for (uint32_t c = 0; c < device->n_cells; c++) {
+        const struct cell *cell = &device->cells[c];
+        if (cell->known) {
+            char value[NUMBER_BYTES];
+            number_print(cell->value, value);
+            buffer_cstring(out, " v.");
+            put_escaped(out, d->rules->metrics[cell->metric]);
+            buffer_format(out, "=%s@%" PRId64 "@%" PRId64, value, cell->at.us,
+                          silence - cell->seen_us);
+        }
+    }
+    for (uint32_t i = 0; i < device->n_instances; i++) {
+        const struct instance *in = device->instances[i];
+        uint64_t hash = rule_condition_hash(in->rule);
+        if (in->alert.phase == ALERT_PENDING) {
+            buffer_format(out, " p.%s=%" PRIx64 "@%" PRId64 "@%" PRId64 "@%d",
+                          in->rule->id, hash, in->alert.onset.us,
+                          in->alert.unknown_since.us, in->alert.complete);
+        }
+        for (size_t h = 0; h < in->rule->n_held; h++) {
+            if (in->held[h].onset.us != 0) {
+                buffer_format(out, " h.%s=%" PRIx64 "@%zu@%" PRId64 "@%" PRId64 "@%d",
+                              in->rule->id, hash, h, in->held[h].onset.us,
+                              in->held[h].unknown_since.us, in->held[h].complete);
+            }
+        }
+    }
+}
+
+void alert_state_print(const struct instance *i, struct instant now, struct buffer *out)
+{
+    const struct alert_state *a = &i->alert;
+    buffer_format(out, "1 rule=%" PRIx64, rule_condition_hash(i->rule));
+    put_int(out, "phase", a->phase);
+    put_int(out, "onset", a->onset.us);
+    put_int(out, "triggered", a->triggered_at.us);
+    put_int(out, "clear", a->clear_onset.us);
+    put_int(out, "unknown", a->unknown_since.us);
+    put_int(out, "cooldown", a->cooldown_until.us);
+    put_int(out, "published", a->published_at.us);
+    put_int(out, "escalated", a->escalated);
+    put_int(out, "degraded", a->degraded);
+    put_int(out, "count", a->trigger_count);
+    put_int(out, "newest", i->device->newest.us);
+    put_int(out, "arrived", arrived_wall(i->device, now));
+    put_string(out, "site", i->device->site);
+    put_string(out, "name", i->rule->name);
+    put_string(out, "type", i->rule->type_name);
+    put_int(out, "severity", a->escalated ? i->rule->escalate_to : i->rule->severity);
+}
+
+uint64_t rule_condition_hash(const struct rule *r)
+{
+    /* FNV-1a, so that it is the same in every process and build. */
+    uint64_t h = UINT64_C(14695981039346656037);
+    const char *parts[] = {r->expression, "\n",
+                           r->clear_expression ? r->clear_expression : ""};
+    for (size_t i = 0; i < 3; i++) {
+        for (const char *p = parts[i]; *p; p++) {
+            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+        }
+    }
+    return h;
+}
+
+/* --- reading --- */
+
+static struct text cut(struct text *rest, char at)
+{
+    const char *end = rest->n ? memchr(rest->p, at, rest->n) : NULL;
+    struct text head = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
+    size_t skip = head.n + (end != NULL);
+    rest->p += skip;
+    rest->n -= skip;
+    return head;
+}
+
+static bool to_int(struct text t, int64_t *ret)
+{
+    bool negative = t.n > 0 && t.p[0] == '-';
+    uint64_t v;
+    if (negative) {
+        t.p++;
+        t.n--;
+    }
+    if (number_parse_u64(t, &v) != BRINK_OK || v > (uint64_t)INT64_MAX) {
+        return false;
+    }
+    *ret = negative ? -(int64_t)v : (int64_t)v;
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static char *unescape(struct text t)
+{
+    char *s = malloc(t.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; s && i < t.n; i++) {
+        int high = t.p[i] == '%' && i + 2 < t.n ? hex_digit(t.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(t.p[i + 2]) : -1;
+        if (low >= 0 && high * 16 + low != 0) {
+            s[n++] = (char)(high * 16 + low);
+            i += 2;
+        } else {
+            s[n++] = t.p[i];
+        }
+    }
+    if (s) {
+        s[n] = '\0';
+    }
+    return s;
+}
+
+static bool to_hash(struct text t, uint64_t *ret)
+{
+    uint64_t v = 0;
+    if (t.n == 0 || t.n > 16) {
+        return false;
+    }
+    for (size_t i = 0; i < t.n; i++) {
+        char c = t.p[i];
+        int d = c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= '0' && c <= '9' ? c - '0' : -1;
+        if (d < 0) {
+            return false;
+        }
+        v = v * 16 + (uint64_t)d;
+    }
+    *ret = v;
+    return true;
+}
+
+static void apply_value(const struct devices *d, struct device *device, struct text name,
+                        struct text rest, int64_t silence, int64_t since_saved)
+{
+    char *metric = unescape(name);
+    int number = metric ? ruleset_metric(d->rules, text_of(metric)) : -1;
+    struct cell *cell = number < 0 ? NULL : device_cell(device, (uint32_t)number);
+    double value;
+    int64_t at, silent;
+    free(metric);
+    if (cell && !cell->known && number_parse(cut(&rest, '@'), &value) == BRINK_OK &&
+        to_int(cut(&rest, '@'), &at) && to_int(rest, &silent) && silent >= 0) {
+        cell->known = true;
+        cell->value = value;
+        cell->at.us = at;
+        cell->seen_us = silence - silent - since_saved;
+    }
+}
+
+static void apply_timer(struct device *device, bool pending, struct text id,
+                        struct text rest)
+{
+    struct instance *in = device_instance(device, id);
+    uint64_t hash;
+    int64_t slot = 0, onset, unknown, complete;
+    if (!in || !to_hash(cut(&rest, '@'), &hash) ||
+        hash != rule_condition_hash(in->rule) ||
+        (!pending && !to_int(cut(&rest, '@'), &slot)) ||
+        !to_int(cut(&rest, '@'), &onset) || !to_int(cut(&rest, '@'), &unknown) ||
+        !to_int(rest, &complete)) {
+        return;
+    }
+    if (pending && in->alert.phase == ALERT_INACTIVE) {
+        in->alert.phase = ALERT_PENDING;
+        in->alert.onset.us = onset;
+        in->alert.unknown_since.us = unknown;
+        in->alert.complete = complete != 0;
+    } else if (!pending && slot >= 0 && (size_t)slot < in->rule->n_held &&
+               in->held[slot].onset.us == 0) {
+        in->held[slot] = (struct held){{onset}, {unknown}, complete != 0};
+    }
+}
+
+/* The device's timeline, unless it has a newer one of its own. */
+static void apply_timeline(struct device *device, int64_t newest, int64_t arrived,
+                           struct instant now)
+{
+    if (newest != INT64_MIN && newest > device->newest.us) {
+        int64_t since =
+            now.wall.us - arrived; /* across a restart: wall-clock, never negative */
+        device->newest.us = newest;
+        device->newest_arrived.us = now.mono.us - (since > 0 ? since : 0);
+    }
+}
+
+enum brink_status device_state_apply(struct devices *d, struct device *device,
+                                     struct text line, struct instant now,
+                                     struct wall alive)
+{
+    struct text rest = line, first = cut(&rest, ' ');
+    if (line.n > STATE_TEXT_BYTES_MAX || !text_equal(first, TEXT("1"))) {
+        return BRINK_E_SYNTAX;
+    }
+    /* The timeline and the site come first: the site says which rules there are. */
+    int64_t saved = 0, silent = -1, seen = 0, newest = INT64_MIN, arrived = now.wall.us;
+    char *site = NULL;
+    for (struct text scan = rest; scan.n > 0;) {
+        struct text value = cut(&scan, ' '), key = cut(&value, '=');
+        if (text_equal(key, TEXT("saved"))) {
+            (void)to_int(value, &saved);
+        } else if (text_equal(key, TEXT("silent"))) {
+            (void)to_int(value, &silent);
+        } else if (text_equal(key, TEXT("seen"))) {
+            (void)to_int(value, &seen);
+        } else if (text_equal(key, TEXT("newest"))) {
+            (void)to_int(value, &newest);
+        } else if (text_equal(key, TEXT("arrived"))) {
+            (void)to_int(value, &arrived);
+        } else if (text_equal(key, TEXT("site")) && !site) {
+            site = unescape(value);
+        }
+    }
+    int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
+    int64_t silence = silence_now(&d->silence, now.mono);
+    bool fresh = device->seen_wall.us == 0;
+    enum brink_status status = BRINK_OK;
+    apply_timeline(device, newest, arrived, now);
+    if (fresh) {
+        device->seen_wall.us = seen;
+        device->seen_us = silent >= 0 ? silence - silent - since_saved : device->seen_us;
+    }
+    if (site && !device->site) {
+        status = device_set_site(d, device, text_of(site));
+    }
+    free(site);
+    status = status == BRINK_OK ? device_bind(d, device) : status;
+    for (struct text scan = rest; status == BRINK_OK && scan.n > 0;) {
+        struct text value = cut(&scan, ' '), key = cut(&value, '=');
+        if (key.n < 3 || key.p[1] != '.') {
+            continue;
+        }
+        struct text name = {key.p + 2, key.n - 2};
+        if (key.p[0] == 'v') {
+            apply_value(d, device, name, value, silence, since_saved);
+        } else if ((key.p[0] == 'p' || key.p[0] == 'h') && fresh) {
+            apply_timer(device, key.p[0] == 'p', name, value);
+        }
+    }
+    return status;
+}
+
+enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_saved)
+{
+    struct text rest = line, first = cut(&rest, ' ');
+    struct saved_alert s = {.newest = {INT64_MIN}};
+    if (line.n > STATE_TEXT_BYTES_MAX || !text_equal(first, TEXT("1"))) {
+        return BRINK_E_SYNTAX;
+    }
+    int64_t phase = ALERT_INACTIVE, escalated = 0, degraded = 0, n = 1,
+            severity = SEVERITY_WARNING;
+    const struct {
+        struct text key;
+        int64_t *to;
+    } integers[] = {
+        {TEXT("phase"), &phase},
+        {TEXT("onset"), &s.state.onset.us},
+        {TEXT("triggered"), &s.state.triggered_at.us},
+        {TEXT("clear"), &s.state.clear_onset.us},
+        {TEXT("unknown"), &s.state.unknown_since.us},
+        {TEXT("cooldown"), &s.state.cooldown_until.us},
+        {TEXT("published"), &s.state.published_at.us},
+        {TEXT("escalated"), &escalated},
+        {TEXT("degraded"), &degraded},
+        {TEXT("count"), &n},
+        {TEXT("newest"), &s.newest.us},
+        {TEXT("arrived"), &s.arrived.us},
+        {TEXT("severity"), &severity},
+    };
+    const struct {
+        struct text key;
+        char **to;
+    } strings[] = {
+        {TEXT("site"), &s.site}, {TEXT("name"), &s.name}, {TEXT("type"), &s.type}};
+    while (rest.n > 0) {
+        struct text value = cut(&rest, ' '), key = cut(&value, '=');
+        for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
+            if (text_equal(key, integers[k].key)) {
+                (void)to_int(value, integers[k].to);
+            }
+        }
+        for (size_t k = 0; k < sizeof strings / sizeof strings[0]; k++) {
+            if (text_equal(key, strings[k].key) && !*strings[k].to) {
+                *strings[k].to = unescape(value);
+            }
+        }
+        if (text_equal(key, TEXT("rule"))) {
+            (void)to_hash(value, &s.condition);
+        }
+    }
+    s.state.phase = phase == ALERT_FIRING ? ALERT_FIRING : ALERT_INACTIVE;
+    s.state.escalated = escalated != 0;
+    s.state.degraded = degraded != 0;
+    s.state.trigger_count = n > 0 && n < UINT32_MAX ? (uint32_t)n : 1;
+    s.severity = severity >= SEVERITY_INFO && severity <= SEVERITY_CRITICAL
+                     ? (enum severity)severity
+                     : SEVERITY_WARNING;
+    *ret_saved = s;
+    return BRINK_OK;
+}
+
+void saved_alert_finish(struct saved_alert *s)
+{
+    free(s->site);
+    free(s->name);
+    free(s->type);
+}
+
+void saved_alert_apply(const struct saved_alert *s, struct instance *i,
+                       struct instant now)
+{
+    apply_timeline(i->device, s->newest.us, s->arrived.us, now);
+    i->alert = s->state;
+    i->stored = true;
+    if (s->condition != rule_condition_hash(i->rule)) {
+        i->alert.clear_onset.us = 0;
+        i->alert.unknown_since.us = 0;
+    }
+}

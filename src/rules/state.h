@@ -1,0 +1,52 @@
+/* What survives a restart, as text (SPEC 5.6): a device's line for Valkey, an alert's for
+ * the outbox.
+ *
+ * One line of space-separated key=value; bytes that would break it are %XX. Times are
+ * microseconds. It is stored outside of the process, so reading it trusts nothing: what
+ * does not parse is left out. Pipeline thread. */
+#ifndef BRINK_RULES_STATE_H
+#define BRINK_RULES_STATE_H
+
+#include "base/buffer.h"
+#include "rules/device.h"
+
+#define STATE_TEXT_BYTES_MAX (256 * 1024)
+
+/* Both clocks, read together. */
+struct instant {
+    struct mono mono;
+    struct wall wall; /* arrival time (SPEC 3.3) */
+};
+
+/* newest, site, latest values, pending alerts and held timers of a device. */
+void device_state_print(const struct devices *d, const struct device *device,
+                        struct instant now, struct buffer *out);
+/* Fills in what the device does not know better by itself. alive: until when the gateway
+ * was last known to be subscribed; {0}: not known. E_SYNTAX: not such a line. */
+enum brink_status device_state_apply(struct devices *d, struct device *device,
+                                     struct text line, struct instant now,
+                                     struct wall alive) BRINK_MUST_CHECK;
+
+/* A stored alert, read back. Owned strings; saved_alert_finish(). */
+struct saved_alert {
+    struct alert_state state;
+    uint64_t condition;          /* hash of the rule's expressions */
+    struct wall newest, arrived; /* the device's timeline when it was stored */
+    char *site, *name, *type;
+    enum severity severity;
+};
+
+void alert_state_print(const struct instance *i, struct instant now, struct buffer *out);
+enum brink_status saved_alert_parse(struct text line,
+                                    struct saved_alert *ret_saved) BRINK_MUST_CHECK;
+void saved_alert_finish(struct saved_alert *s);
+/* Gives an instance its alert back. Where the rule's condition changed meanwhile, firing
+ * and cooldown stay. */
+void saved_alert_apply(const struct saved_alert *s, struct instance *i,
+                       struct instant now);
+
+/* Of a rule's condition and clearing: the same for the same canonical text, in every
+ * process. */
+uint64_t rule_condition_hash(const struct rule *r);
+
+#endif

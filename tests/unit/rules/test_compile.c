@@ -1,0 +1,193 @@
+/* Each field form means exactly one expression (SPEC 4.1). */
+#include <check.h>
+
+#include "../tap.h"
+#include "load.h"
+
+static const struct {
+    const char *fields, *expression, *type;
+} forms[] = {
+    {"rule_type: THRESHOLD, metric_name: t, operator: GT, threshold: 5", "t > 5",
+     "THRESHOLD"},
+    {"rule_type: threshold, metric_name: t, operator: gte, threshold: 5, window_seconds: "
+     "null",
+     "t >= 5", "THRESHOLD"},
+    {"rule_type: THRESHOLD, metric_name: t, operator: '!=', threshold: -1.5, "
+     "window_seconds: 0",
+     "t != -1.5", "THRESHOLD"},
+    {"rule_type: THRESHOLD, conditions: [{metric_name: t, operator: LT, threshold: 5}, "
+     "{metric_name: p, operator: LTE, threshold: 1, duration_minutes: 2}]",
+     "t < 5 and held(p <= 1, 2m)", "THRESHOLD"},
+    {"rule_type: THRESHOLD, match_mode: any, conditions: [{metric_name: t, operator: EQ, "
+     "threshold: 5}, {metric_name: p, operator: NE, threshold: 1}]",
+     "t == 5 or p != 1", "THRESHOLD"},
+    {"rule_type: WINDOW, metric_name: vbat, aggregation: avg, operator: LT, threshold: "
+     "3.3, "
+     "window_seconds: 600",
+     "avg(vbat, 10m) < 3.3", "WINDOW"},
+    {"rule_type: WINDOW, metric_name: t, aggregation: MAX, operator: GT, threshold: 1, "
+     "window_count: 5",
+     "max(t, #5) > 1", "WINDOW"},
+    {"rule_type: WINDOW, metric_name: t, aggregation: count, operator: LT, threshold: 1, "
+     "window_count: 5, window_seconds: 90",
+     "count(t, 90s, #5) < 1", "WINDOW"},
+    {"rule_type: ANOMALY, metric_name: t, window_minutes: 30, z_threshold: 3, "
+     "min_samples: 10",
+     "abs(zscore(t, 30m)) > 3", "ANOMALY"},
+    {"rule_type: TELEMETRY_GAP, metric_name: t, gap_minutes: 10", "absent(t, 10m)",
+     "NO_TELEMETRY"},
+    {"rule_type: HEARTBEAT, timeout_seconds: 120", "silent(2m)", "NO_HEARTBEAT"},
+    {"when: 'avg(t, 5m) > -15 and not p < 2'", "avg(t, 5m) > -15 and not p < 2",
+     "EXPRESSION"},
+};
+
+START_TEST(test_field_form_prints_as_its_expression)
+{
+    char yaml[1024];
+    struct loaded l;
+    snprintf(yaml, sizeof yaml, "rules: [{id: r, %s}]", forms[_i].fields);
+    load_rules(&l, yaml);
+    ck_assert_str_eq(l.problems, "");
+    ck_assert_ptr_nonnull(l.rules);
+    ck_assert_str_eq(l.rules->rules[0]->expression, forms[_i].expression);
+    ck_assert_str_eq(l.rules->rules[0]->type_name, forms[_i].type);
+    unload_rules(&l);
+}
+END_TEST
+
+static const struct {
+    const char *fields, *problem;
+} wrong[] = {
+    {"name: x", "neither `when` nor `rule_type`"},
+    {"rule_type: WINDOW, metric_name: t, operator: GT, threshold: 1",
+     "needs `aggregation`"},
+    {"rule_type: WINDOW, metric_name: t, operator: GT, threshold: 1, aggregation: avg",
+     "needs `window_seconds` or `window_count`"},
+    {"rule_type: HEARTBEAT", "needs `timeout_seconds`"},
+    {"rule_type: HEARTBEAT, timeout_seconds: 5, threshold: 3",
+     "`threshold` has no meaning"},
+    {"rule_type: THRESHOLD, metric_name: t, operator: GT, threshold: 1, window_seconds: "
+     "60",
+     "`window_seconds` has no meaning"},
+    {"rule_type: THRESHOLD, when: t > 5, metric_name: t, operator: GT, threshold: 1",
+     "not both"},
+    {"when: 'averge(t, 5m) > 1'", "did you mean `avg`"},
+    {"when: t > 1, message: '{devise}'", "did you mean {device}"},
+    {"when: t > 1, message: 'a {value'", "`{` without `}`"},
+    {"when: t > 1, message: '{value:d}'", ":.0f to :.9f"},
+    {"when: 'avg(t, #200000) > 1'", "at most"},
+};
+
+START_TEST(test_wrong_combination_is_told_with_its_place)
+{
+    char yaml[1024];
+    struct loaded l;
+    snprintf(yaml, sizeof yaml, "rules:\n  - {id: r, %s}", wrong[_i].fields);
+    load_rules(&l, yaml);
+    ck_assert_ptr_null(l.rules);
+    ck_assert_int_eq(strncmp(l.problems, "r.yaml:2:", 9), 0);
+    if (_i < 11) {
+        ck_assert_msg(strstr(l.problems, wrong[_i].problem) != NULL, "%s", l.problems);
+    }
+    unload_rules(&l);
+}
+END_TEST
+
+START_TEST(test_all_problems_of_all_rules_are_told)
+{
+    struct loaded l;
+    load_rules(&l, "rules:\n"
+                   "  - {id: a, rule_type: HEARTBEAT}\n"
+                   "  - {id: b, when: 'x >'}\n"
+                   "  - {id: c, when: x > 1}\n"
+                   "  - {id: d, enabled: false, rule_type: WINDOW}\n");
+    ck_assert_ptr_null(l.rules);
+    ck_assert_ptr_nonnull(strstr(l.problems, "r.yaml:2:"));
+    ck_assert_ptr_nonnull(strstr(l.problems, "r.yaml:3:"));
+    ck_assert_ptr_nonnull(strstr(l.problems, "r.yaml:5:"));
+    unload_rules(&l);
+}
+END_TEST
+
+START_TEST(test_scope_covers_by_tenant_site_pattern_and_group)
+{
+    struct loaded l;
+    load_rules(
+        &l, "groups: {freezers: ['frz-*']}\n"
+            "rules:\n"
+            "  - {id: a, when: x > 1}\n"
+            "  - {id: b, when: x > 1, scope: {tenants: [acme], sites: [s1]}}\n"
+            "  - {id: c, when: x > 1, scope: {groups: [freezers], devices: [pump-1]}}\n");
+    ck_assert_ptr_nonnull(l.rules);
+    struct rule **r = l.rules->rules;
+    ck_assert(rule_covers(r[0], TEXT("any"), TEXT(""), TEXT("d")));
+    ck_assert(rule_covers(r[1], TEXT("acme"), TEXT("s1"), TEXT("d")));
+    ck_assert(!rule_covers(r[1], TEXT("acme"), TEXT(""), TEXT("d")));
+    ck_assert(!rule_covers(r[1], TEXT("other"), TEXT("s1"), TEXT("d")));
+    ck_assert(rule_covers(r[2], TEXT("t"), TEXT(""), TEXT("frz-9")));
+    ck_assert(rule_covers(r[2], TEXT("t"), TEXT(""), TEXT("pump-1")));
+    ck_assert(!rule_covers(r[2], TEXT("t"), TEXT(""), TEXT("pump-2")));
+    unload_rules(&l);
+}
+END_TEST
+
+START_TEST(test_first_raw_name_present_wins_and_stays_readable)
+{
+    struct loaded l;
+    load_rules(
+        &l,
+        "metrics: {temp_c: [{raw: t1}, {raw: temp_f, multiplier: 0.5, offset: -16}]}\n"
+        "rules: [{id: a, when: temp_c > 1}, {id: b, when: temp_f > 100}]\n");
+    ck_assert_ptr_nonnull(l.rules);
+    struct metric_value out[4];
+    const struct reading both[] = {
+        {TEXT("temp_f"), 50}, {TEXT("t1"), 20}, {TEXT("zzz"), 1}};
+    struct message m = {.readings = both, .n_readings = 3};
+    ck_assert_uint_eq(ruleset_values(l.rules, &m, out), 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool mapped = (int)out[i].metric == ruleset_metric(l.rules, TEXT("temp_c"));
+        ck_assert_double_eq(out[i].value, mapped ? 20 : 50);
+    }
+    m.n_readings = 1;
+    ck_assert_uint_eq(ruleset_values(l.rules, &m, out), 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool mapped = (int)out[i].metric == ruleset_metric(l.rules, TEXT("temp_c"));
+        ck_assert_double_eq(out[i].value, mapped ? 9 : 50);
+    }
+    unload_rules(&l);
+}
+END_TEST
+
+START_TEST(test_unchanged_rule_is_shared_over_a_reload)
+{
+    struct loaded a, b;
+    load_rules(&a, "rules: [{id: x, when: t > 1}, {id: y, when: p > 1}]");
+    load_rules(&b, "rules: [{id: y, when: q > 1}, {id: x, when: t > 1}]");
+    struct rule *x = a.rules->rules[0], *y = a.rules->rules[1];
+    ck_assert_int_eq(ruleset_adopt(b.rules, &b.config, a.rules), BRINK_OK);
+    ck_assert_ptr_eq(b.rules->rules[1], x);
+    ck_assert_ptr_ne(b.rules->rules[0], y);
+    ck_assert_int_eq(ruleset_metric(a.rules, TEXT("t")),
+                     ruleset_metric(b.rules, TEXT("t")));
+    ck_assert_int_ge(ruleset_metric(b.rules, TEXT("q")), 0);
+    unload_rules(&a);
+    ck_assert_str_eq(b.rules->rules[1]->id, "x");
+    unload_rules(&b);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("compile");
+    TCase *t = tcase_create("rules");
+    tcase_add_loop_test(t, test_field_form_prints_as_its_expression, 0,
+                        (int)(sizeof forms / sizeof forms[0]));
+    tcase_add_loop_test(t, test_wrong_combination_is_told_with_its_place, 0,
+                        (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_test(t, test_all_problems_of_all_rules_are_told);
+    tcase_add_test(t, test_scope_covers_by_tenant_site_pattern_and_group);
+    tcase_add_test(t, test_first_raw_name_present_wins_and_stays_readable);
+    tcase_add_test(t, test_unchanged_rule_is_shared_over_a_reload);
+    suite_add_tcase(suite, t);
+    return run_tap(suite);
+}

@@ -1,0 +1,333 @@
+/* Devices: binding, timeline, redeliveries, and the state that survives a restart. */
+#include <check.h>
+
+#include "../tap.h"
+#include "load.h"
+#include "rules/evaluate.h"
+#include "rules/state.h"
+
+/* Windows without Valkey: a series is its window. */
+struct series {
+    struct window *window;
+};
+static int left;
+static char left_reason[64];
+
+static struct series *open_series(void *ctx, struct instance *user, size_t metric)
+{
+    (void)ctx;
+    struct series *s = malloc(sizeof *s);
+    s->window = window_new(&user->rule->metrics[metric].window);
+    return s;
+}
+static void close_series(struct series *s)
+{
+    window_free(s->window);
+    free(s);
+}
+static const struct window *window_of(const struct series *s)
+{
+    return s->window;
+}
+static bool always(const struct series *s)
+{
+    (void)s;
+    return true;
+}
+static bool never(const struct series *s)
+{
+    (void)s;
+    return false;
+}
+static bool unload(struct series *s)
+{
+    window_clear(s->window);
+    return true;
+}
+static void restart(struct series *s)
+{
+    window_clear(s->window);
+}
+static void leaving(void *ctx, struct instance *i, const char *reason)
+{
+    (void)ctx;
+    (void)i;
+    left++;
+    snprintf(left_reason, sizeof left_reason, "%s", reason);
+}
+static const struct rules_hooks hooks = {
+    NULL, open_series, close_series, window_of, always, never, unload, restart, leaving};
+
+static struct loaded l;
+static struct devices devices;
+
+static void begin(const char *yaml)
+{
+    load_rules(&l, yaml);
+    ck_assert_msg(l.rules != NULL, "%s", l.problems);
+    devices_init(&devices, l.rules, &hooks);
+    left = 0;
+}
+
+static void end(void)
+{
+    devices_finish(&devices);
+    unload_rules(&l);
+}
+
+static struct device *get(const char *tenant, const char *id)
+{
+    enum brink_status why;
+    struct device *d =
+        devices_get(&devices, text_of(tenant), text_of(id), 10, (struct mono){0}, &why);
+    ck_assert_ptr_nonnull(d);
+    ck_assert_int_eq(device_bind(&devices, d), BRINK_OK);
+    return d;
+}
+
+START_TEST(test_device_gets_the_rules_that_cover_it_and_cells_for_their_metrics)
+{
+    begin("rules: [{id: a, when: t > 1 and p > 2}, {id: b, when: 'avg(t, 5m) > 1'}, "
+          "{id: c, when: t > 1, scope: {devices: [other]}}]");
+    struct device *d = get("acme", "d1");
+    ck_assert_uint_eq(d->n_instances, 2);
+    ck_assert_uint_eq(d->n_cells, 2);
+    ck_assert_uint_eq(
+        device_cell(d, (uint32_t)ruleset_metric(l.rules, TEXT("t")))->n_uses, 2);
+    ck_assert_ptr_null(device_instance(d, TEXT("c")));
+    ck_assert_int_eq(d->longest_us, 300 * US_PER_S);
+    end();
+}
+END_TEST
+
+START_TEST(test_a_new_site_binds_anew)
+{
+    begin("rules: [{id: a, when: t > 1, scope: {sites: [s1]}}, {id: b, when: t > 2}]");
+    struct device *d = get("acme", "d1");
+    struct instance *b = device_instance(d, TEXT("b"));
+    ck_assert_uint_eq(d->n_instances, 1);
+    ck_assert_int_eq(device_set_site(&devices, d, TEXT("s1")), BRINK_OK);
+    ck_assert_uint_eq(d->n_instances, 2);
+    ck_assert_ptr_eq(device_instance(d, TEXT("b")), b);
+    ck_assert_int_eq(device_set_site(&devices, d, TEXT("s2")), BRINK_OK);
+    ck_assert_int_eq(left, 1);
+    ck_assert_str_eq(left_reason, "out_of_scope");
+    end();
+}
+END_TEST
+
+START_TEST(test_devices_beyond_the_limit_are_refused)
+{
+    enum brink_status why;
+    begin("rules: [{id: a, when: t > 1}]");
+    get("acme", "d1");
+    ck_assert_ptr_null(
+        devices_get(&devices, TEXT("acme"), TEXT("d2"), 1, (struct mono){0}, &why));
+    ck_assert_int_eq(why, BRINK_E_LIMIT);
+    end();
+}
+END_TEST
+
+START_TEST(test_sequence_number_within_the_last_64_is_a_redelivery)
+{
+    begin("rules: [{id: a, when: t > 1}]");
+    struct device *d = get("acme", "d1");
+    for (uint64_t s = 0; s < 64; s++) {
+        ck_assert(!device_seq_seen(d, 0, s));
+    }
+    ck_assert(device_seq_seen(d, 0, 0));
+    ck_assert(!device_seq_seen(d, 1, 0)); /* another entry */
+    ck_assert(!device_seq_seen(d, 0, 64));
+    ck_assert(!device_seq_seen(d, 0, 0)); /* 64 others lie between */
+    end();
+}
+END_TEST
+
+START_TEST(test_clock_set_back_shows_after_five_minutes_and_three_readings)
+{
+    begin("rules: [{id: a, when: 'avg(t, 1m) > 1'}]");
+    struct device *d = get("acme", "d1");
+    const int64_t t0 = INT64_C(1767225600000000);
+    struct wall old = {t0 - 3600 * US_PER_S};
+    d->newest.us = t0;
+    for (int64_t s = 0; s < 5; s++) {
+        struct mono now = {s * 100 * US_PER_S};
+        ck_assert_int_eq(device_clock_back(d, old, now), s >= 3);
+        device_clock_note(d, old, now);
+    }
+    device_clock_note(d, (struct wall){t0}, (struct mono){500 * US_PER_S});
+    ck_assert(!device_clock_back(d, old, (struct mono){600 * US_PER_S}));
+    /* Older by less than the window is only late. */
+    ck_assert(!device_clock_back(d, (struct wall){t0 - 30 * US_PER_S}, (struct mono){9}));
+    end();
+}
+END_TEST
+
+START_TEST(test_silence_counts_only_while_subscribed)
+{
+    struct silence_clock c = {0};
+    ck_assert_int_eq(silence_now(&c, (struct mono){50}), 0);
+    silence_start(&c, (struct mono){100});
+    ck_assert_int_eq(silence_now(&c, (struct mono){150}), 50);
+    silence_stop(&c, (struct mono){200});
+    ck_assert_int_eq(silence_now(&c, (struct mono){900}), 100);
+    silence_start(&c, (struct mono){1000});
+    ck_assert_int_eq(silence_now(&c, (struct mono){1001}), 101);
+}
+END_TEST
+
+START_TEST(test_device_state_survives_as_text)
+{
+    const char *yaml = "rules: [{id: a, when: t > 1 and p > 2, for: 1m}]";
+    const int64_t t0 = INT64_C(1767225600000000);
+    struct buffer line = {0};
+    begin(yaml);
+    struct device *d = get("acme", "d 1%");
+    silence_start(&devices.silence, (struct mono){0});
+    ck_assert_int_eq(device_set_site(&devices, d, TEXT("s 1=@")), BRINK_OK);
+    d->newest.us = t0;
+    d->newest_arrived.us = 4 * US_PER_S;
+    d->seen_wall.us = t0 + 7;
+    d->seen_us = 4 * US_PER_S;
+    d->cells[0] = (struct cell){.metric = d->cells[0].metric,
+                                .known = true,
+                                .value = 1e-300,
+                                .at = {t0 - 5},
+                                .seen_us = 3 * US_PER_S};
+    d->instances[0]->alert.phase = ALERT_PENDING;
+    d->instances[0]->alert.onset.us = t0 - 9;
+    device_state_print(&devices, d,
+                       (struct instant){{10 * US_PER_S}, {t0 + 6 * US_PER_S}}, &line);
+    end();
+
+    begin(yaml);
+    d = get("acme", "d 1%");
+    struct instant later = {{100 * US_PER_S}, {t0 + 66 * US_PER_S}};
+    /* The last run was subscribed for ten seconds more than it had saved. */
+    ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line), later,
+                                        (struct wall){t0 + 16 * US_PER_S}),
+                     BRINK_OK);
+    ck_assert_str_eq(d->site, "s 1=@");
+    ck_assert_int_eq(d->newest.us, t0);
+    ck_assert_int_eq(device_now(d, later.mono).us, t0 + 66 * US_PER_S);
+    ck_assert(d->cells[0].known && d->cells[0].value == 1e-300 &&
+              d->cells[0].at.us == t0 - 5);
+    ck_assert_int_eq(silence_now(&devices.silence, later.mono) - d->seen_us,
+                     16 * US_PER_S);
+    ck_assert_int_eq(d->instances[0]->alert.phase, ALERT_PENDING);
+    ck_assert_int_eq(d->instances[0]->alert.onset.us, t0 - 9);
+    end();
+    buffer_finish(&line);
+}
+END_TEST
+
+START_TEST(test_stored_alert_survives_as_text)
+{
+    begin("rules: [{id: a, when: t > 1, name: 'A b'}]");
+    struct device *d = get("acme", "d1");
+    struct buffer line = {0};
+    struct saved_alert saved;
+    d->newest.us = INT64_C(1767225600000000);
+    struct alert_state firing = {.phase = ALERT_FIRING,
+                                 .onset = {1},
+                                 .triggered_at = {2},
+                                 .clear_onset = {3},
+                                 .cooldown_until = {4},
+                                 .published_at = {5},
+                                 .escalated = true,
+                                 .trigger_count = 6};
+    d->instances[0]->alert = firing;
+    alert_state_print(d->instances[0], (struct instant){{0}, {0}}, &line);
+    ck_assert_int_eq(saved_alert_parse(buffer_view(&line), &saved), BRINK_OK);
+    ck_assert_str_eq(saved.name, "A b");
+    d->instances[0]->alert = (struct alert_state){0};
+    saved_alert_apply(&saved, d->instances[0], (struct instant){{0}, {0}});
+    const struct alert_state *a = &d->instances[0]->alert;
+    ck_assert_int_eq(a->phase, ALERT_FIRING);
+    ck_assert_int_eq(a->onset.us + a->triggered_at.us * 10 + a->clear_onset.us * 100 +
+                         a->cooldown_until.us * 1000 + a->published_at.us * 10000,
+                     54321);
+    ck_assert(a->escalated && a->trigger_count == 6);
+    ck_assert_int_eq(saved_alert_parse(TEXT("garbage"), &(struct saved_alert){0}),
+                     BRINK_E_SYNTAX);
+    saved_alert_finish(&saved);
+    buffer_finish(&line);
+    end();
+}
+END_TEST
+
+START_TEST(test_reload_keeps_unchanged_rules_and_closes_removed_ones)
+{
+    begin("rules: [{id: a, when: t > 1}, {id: b, when: t > 2}, {id: c, when: t > 3}]");
+    struct device *d = get("acme", "d1");
+    struct instance *a = device_instance(d, TEXT("a"));
+    device_instance(d, TEXT("b"))->alert =
+        (struct alert_state){.phase = ALERT_FIRING, .onset = {7}, .trigger_count = 1};
+    struct loaded next;
+    load_rules(&next, "rules: [{id: a, when: t > 1}, {id: b, when: t > 20}, "
+                      "{id: c, when: t > 3, enabled: false}]");
+    ck_assert_int_eq(ruleset_adopt(next.rules, &next.config, l.rules), BRINK_OK);
+    ck_assert_int_eq(devices_set_rules(&devices, next.rules), BRINK_OK);
+    ck_assert_ptr_eq(device_instance(d, TEXT("a")), a);
+    ck_assert_int_eq(device_instance(d, TEXT("b"))->alert.phase, ALERT_FIRING);
+    ck_assert_int_eq(device_instance(d, TEXT("b"))->alert.onset.us, 7);
+    ck_assert_ptr_null(device_instance(d, TEXT("c")));
+    ck_assert_str_eq(left_reason, "rule_disabled");
+    ck_assert_int_eq(left, 2); /* b as "rule_changed", c */
+    devices_finish(&devices);
+    unload_rules(&next);
+    unload_rules(&l);
+}
+END_TEST
+
+START_TEST(test_condition_duration_breaks_at_false_and_lasts_by_silence)
+{
+    begin("rules: [{id: a, when: 'held(t > 1, 1m)'}, {id: b, when: 'held(silent(1m), "
+          "1m)'}]");
+    struct device *d = get("acme", "d1");
+    struct instance *a = device_instance(d, TEXT("a"));
+    struct cell *t = device_cell(d, (uint32_t)ruleset_metric(l.rules, TEXT("t")));
+    static const struct {
+        int64_t second;
+        double value;
+        enum truth want;
+    } steps[] = {{1, 5, TRUTH_FALSE},  {60, 5, TRUTH_FALSE}, {61, 5, TRUTH_TRUE},
+                 {70, 0, TRUTH_FALSE}, {80, 5, TRUTH_FALSE}, {139, 5, TRUTH_FALSE},
+                 {140, 5, TRUTH_TRUE}};
+    struct evaluation e;
+    t->known = true;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct wall at = {steps[i].second * US_PER_S};
+        t->value = steps[i].value;
+        instance_evaluate(&devices, a, &(struct moment){true, at, at, 0}, &e);
+        ck_assert_int_eq(e.when, steps[i].want);
+    }
+    struct instance *b = device_instance(d, TEXT("b"));
+    for (int64_t s = 60; s <= 180; s += 60) {
+        instance_evaluate(
+            &devices, b,
+            &(struct moment){.now = {s * US_PER_S}, .silence_us = s * US_PER_S}, &e);
+        ck_assert_int_eq(e.when, s >= 120 ? TRUTH_TRUE : TRUTH_FALSE);
+    }
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("device");
+    TCase *t = tcase_create("devices");
+    tcase_add_test(t,
+                   test_device_gets_the_rules_that_cover_it_and_cells_for_their_metrics);
+    tcase_add_test(t, test_a_new_site_binds_anew);
+    tcase_add_test(t, test_devices_beyond_the_limit_are_refused);
+    tcase_add_test(t, test_sequence_number_within_the_last_64_is_a_redelivery);
+    tcase_add_test(t, test_clock_set_back_shows_after_five_minutes_and_three_readings);
+    tcase_add_test(t, test_silence_counts_only_while_subscribed);
+    tcase_add_test(t, test_device_state_survives_as_text);
+    tcase_add_test(t, test_stored_alert_survives_as_text);
+    tcase_add_test(t, test_reload_keeps_unchanged_rules_and_closes_removed_ones);
+    tcase_add_test(t, test_condition_duration_breaks_at_false_and_lasts_by_silence);
+    suite_add_tcase(suite, t);
+    return run_tap(suite);
+}

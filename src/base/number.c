@@ -1,17 +1,12 @@
 #include "base/number.h"
 
-#include <float.h>
-#include <locale.h>
 #include <math.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
+
+#include "base/number_digits.h"
 
 #define NUMBER_TEXT_MAX 400
 #define EXACT_POWER_MAX 22 /* 10^22 is the last exact power of ten */
 #define EXACT_MANTISSA_MAX (UINT64_C(1) << 53)
-#define DIGITS_MAX 17    /* enough for any double */
-#define DIGITS_UNIQUE 15 /* never two of so many to one double */
 #define FAST_DECIMALS 6
 #define US_PER_SECOND INT64_C(1000000)
 #define DURATION_MAX_US (INT64_C(36525) * 86400 * US_PER_SECOND) /* 100 years */
@@ -22,34 +17,17 @@ static const double powers[EXACT_POWER_MAX + 1] = {
     1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* The C library's conversions follow the thread's locale; ours must not. */
-static locale_t c_locale;
-static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
-
-static void make_c_locale(void)
-{
-    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-}
-
-static locale_t enter_c_locale(void)
-{
-    (void)pthread_once(&c_locale_once, make_c_locale);
-    return uselocale(c_locale);
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static enum brink_status parse_with_libc(struct text t, double *ret_value)
+static enum brink_status parse_slowly(struct text t, double *ret_value)
 {
     char copy[NUMBER_TEXT_MAX + 1];
     memcpy(copy, t.p, t.n);
     copy[t.n] = '\0';
-    locale_t previous = enter_c_locale();
-    double value = strtod(copy, NULL);
-    (void)uselocale(previous);
+    double value = digits_read(copy);
     if (!isfinite(value)) {
         return BRINK_E_RANGE;
     }
@@ -116,7 +94,7 @@ enum brink_status number_parse(struct text t, double *ret_value)
         *ret_value = negative ? -value : value;
         return BRINK_OK;
     }
-    return parse_with_libc(t, ret_value);
+    return parse_slowly(t, ret_value);
 }
 
 enum brink_status number_parse_u64(struct text t, uint64_t *ret_value)
@@ -165,44 +143,6 @@ static size_t put_fixed(char *out, uint64_t whole, uint64_t fraction, size_t dec
     size_t n = put_integer(out, whole, 1);
     out[n++] = '.';
     n += put_integer(out + n, fraction, decimals ? decimals : 1);
-    return n;
-}
-
-/* The shortest digits that read back as a, which is finite and above 0: a is
- * 0.digits * 10^point. Returns their count. */
-static size_t shortest_digits(double a, char digits[DIGITS_MAX], int *ret_point)
-{
-    char text[NUMBER_BYTES];
-    int half;
-    /* Below a power of two doubles lie half as far apart as above it, so that the nearest
-     * of 16 digits may miss while the one above hits. */
-    bool power_of_two = a > DBL_MIN && frexp(a, &half) == 0.5;
-    locale_t previous = enter_c_locale();
-    for (int n = a < DBL_MIN ? 1 : DIGITS_UNIQUE; n <= DIGITS_MAX; n++) {
-        (void)snprintf(text, sizeof text, "%.*e", n - 1, a);
-        if (strtod(text, NULL) == a) {
-            break;
-        }
-        if (power_of_two && n == DIGITS_UNIQUE + 1 && text[n] < '9') {
-            text[n]++; /* d.ddd: the n-th digit stands at n */
-            if (strtod(text, NULL) == a) {
-                break;
-            }
-        }
-    }
-    char *e = strchr(text, 'e');
-    *ret_point = (int)strtol(e + 1, NULL, 10) + 1;
-    (void)uselocale(previous);
-
-    size_t n = 0;
-    for (const char *p = text; p < e; p++) {
-        if (*p != '.') {
-            digits[n++] = *p;
-        }
-    }
-    while (n > 1 && digits[n - 1] == '0') {
-        n--;
-    }
     return n;
 }
 
@@ -274,7 +214,7 @@ size_t number_print(double v, char out[NUMBER_BYTES])
     }
     char digits[DIGITS_MAX];
     int point;
-    size_t count = shortest_digits(v, digits, &point);
+    size_t count = digits_shortest(v, digits, &point);
     n += put_digits(out + n, digits, count, point);
     out[n] = '\0';
     return n;

@@ -7,7 +7,7 @@
 
 #include "../tap.h"
 
-#define ORACLE_RANDOM 60000 /* of each of the four kinds below */
+#define ORACLE_RANDOM 60000 /* of each of the five kinds below */
 #define SECONDS_RANDOM 300000
 
 /* Reads "bits text" lines and compares text with repr() of the double. */

@@ -35,14 +35,6 @@ double digits_read(const char *text)
     return v;
 }
 
-static size_t without_zeros(const char *digits, size_t n)
-{
-    while (n > 1 && digits[n - 1] == '0') {
-        n--;
-    }
-    return n;
-}
-
 static size_t shortest_by_trial(double v, char digits[DIGITS_MAX], int *ret_point)
 {
     char text[32];
@@ -73,7 +65,10 @@ static size_t shortest_by_trial(double v, char digits[DIGITS_MAX], int *ret_poin
             digits[n++] = *p;
         }
     }
-    return without_zeros(digits, n);
+    while (n > 1 && digits[n - 1] == '0') {
+        n--;
+    }
+    return n;
 }
 
 /* ---- with 128-bit integers ---- */
@@ -177,7 +172,7 @@ static size_t shortest_exactly(double v, char digits[DIGITS_MAX], int *ret_point
         digits[i] = reversed[n - 1 - i];
     }
     *ret_point = (int)n - decimals;
-    return without_zeros(digits, n);
+    return n;
 }
 
 #endif

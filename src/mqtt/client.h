@@ -1,11 +1,22 @@
 /* One MQTT connection over Paho's MQTTAsync: connect, reconnect, subscribe, publish.
  * The only room that knows Paho.
  *
- * Threads. Every function here is called by one thread, the client's driver. Callbacks come on
- * Paho's own thread, with Paho's process-wide lock held: they may post and wake, and on_message
- * may block (that is the back-pressure), but they must never call into this room.
- * A connection that is lost is given up whole: the handle is destroyed and made anew, so
- * nothing of Paho's state outlives it. */
+ * Threads. Every function here is called by one thread, the client's driver. Callbacks
+ * come on Paho's own threads, with Paho's process-wide lock held: they may post and wake,
+ * and on_message may block (that is the back-pressure), but they must never call into
+ * this room. While on_message blocks, every function here that talks to Paho may block as
+ * well: the driver must not be the thread that unblocks it, and has to unblock it before
+ * mqtt_client_free(). The same holds while a host name is being resolved.
+ *
+ * What outlives a connection. With session_expiry_us 0 nothing does: Paho's handle is
+ * made anew for every attempt, so that a publish which was in flight is never sent again
+ * behind the caller's back. With a persistent session the handle stays (one a server),
+ * because it alone holds the QoS 2 messages of which the broker has our PUBREC and we do
+ * not yet have its PUBREL: Paho delivers a message at its PUBREL, answers the PUBREL of
+ * an unknown one with PUBCOMP, and so would lose it with the handle. The price: what was
+ * published or subscribed and not answered before the loss is sent again by Paho,
+ * unasked, after the next connect. A process that is killed loses those halves of QoS 2
+ * in any case. */
 #ifndef BRINK_MQTT_CLIENT_H
 #define BRINK_MQTT_CLIENT_H
 
@@ -18,6 +29,7 @@
 #include "base/text.h"
 
 #define MQTT_ERROR_BYTES 256
+#define MQTT_IN_FLIGHT_MAX 1024 /* publishes and subscriptions not yet answered */
 
 struct mqtt_options {
     const char *const *servers; /* mqtt:// mqtts:// ws:// wss://; tried in turn */
@@ -26,20 +38,22 @@ struct mqtt_options {
     const char *client_id;
     const char *username, *password; /* or NULL */
     bool has_tls;
-    const char *ca_file, *cert_file, *key_file; /* or NULL */
-    bool tls_insecure;
+    const char *ca_file, *cert_file, *key_file; /* or NULL; no ca_file: the system's */
+    bool tls_insecure; /* neither the certificate's chain nor its host name is checked */
     int64_t keep_alive_us, session_expiry_us; /* expiry 0: clean session */
-    uint32_t packet_bytes_max; /* announced with MQTT 5; 0: not announced */
+    uint32_t packet_bytes_max;             /* announced with MQTT 5; 0: not announced */
     const char *will_topic, *will_payload; /* or NULL; QoS 1, retained */
 };
 
 enum mqtt_event_kind {
-    MQTT_CONNECTED,      /* session_present, packet_bytes_max of the broker */
+    MQTT_CONNECTED, /* session_present, packet_bytes_max of the broker; why: which server
+                     */
     MQTT_CONNECT_FAILED, /* why */
-    MQTT_LOST,           /* why */
-    MQTT_SUBSCRIBED,     /* index of the filter, granted QoS or failure */
+    MQTT_LOST,           /* why; what was not answered before will not be */
+    MQTT_SUBSCRIBED,     /* tag; reason: granted QoS, or failure (0x80 and above, -1: not
+                            sent) */
     MQTT_PUBLISHED,      /* tag: acknowledged (QoS 0: written) */
-    MQTT_REFUSED,        /* tag, reason: the broker refused, or it was not sent */
+    MQTT_REFUSED,        /* tag, reason: the broker refused (-1: it was not sent) */
 };
 
 struct mqtt_event {
@@ -53,18 +67,24 @@ struct mqtt_event {
 
 struct mqtt_callbacks {
     void *ctx;
-    /* A message. Views last until it returns; the acknowledgement leaves when it returns. */
-    void (*on_message)(void *ctx, struct text topic, struct text payload, int qos, bool retained);
-    /* Something is waiting for mqtt_next_event(): wake the driver (write to an eventfd, no more). */
+    /* A message. Views last until it returns; the acknowledgement leaves when it returns.
+     */
+    void (*on_message)(void *ctx, struct text topic, struct text payload, int qos,
+                       bool retained);
+    /* Something is waiting for mqtt_next_event(): wake the driver (write to an eventfd,
+     * no more). */
     void (*on_event)(void *ctx);
 };
 
 struct mqtt_client;
 
+/* E_RANGE: no server, or an address that mqtt_server_check() refuses. */
 enum brink_status mqtt_client_new(const struct mqtt_options *options, /* copied */
                                   const struct mqtt_callbacks *callbacks,
                                   struct mqtt_client **ret_client) BRINK_MUST_CHECK;
-/* Disconnects (at most timeout_us, so that a graceful DISCONNECT leaves and no will is sent), frees. NULL is fine. */
+/* Disconnects (at most timeout_us, so that a graceful DISCONNECT leaves and no will is
+ * sent), frees. NULL is fine. The process's last client takes up to a second more: Paho's
+ * threads end. */
 void mqtt_client_free(struct mqtt_client *c, int64_t timeout_us);
 
 /* Drives connecting: to be called when woken and not later than *ret_wake says. Starts an
@@ -73,18 +93,31 @@ void mqtt_client_step(struct mqtt_client *c, struct mono now, struct mono *ret_w
 /* The next thing that happened, in order; false: none. */
 bool mqtt_next_event(struct mqtt_client *c, struct mqtt_event *ret_event);
 bool mqtt_is_connected(const struct mqtt_client *c);
-/* Gives the present connection up, as if lost; the next attempt comes after the usual pause. */
+/* Gives the present connection up, as if lost; the next attempt comes after the usual
+ * pause. */
 void mqtt_client_drop(struct mqtt_client *c);
 
-/* Asks for (un)subscription now; answered by MQTT_SUBSCRIBED. E_STATE: not connected. */
-enum brink_status mqtt_subscribe(struct mqtt_client *c, const char *filter, int qos, uint64_t tag) BRINK_MUST_CHECK;
-enum brink_status mqtt_unsubscribe(struct mqtt_client *c, const char *filter) BRINK_MUST_CHECK;
-/* Answered by MQTT_PUBLISHED or MQTT_REFUSED with the tag. content_type (MQTT 5 only) may be NULL.
- * E_STATE: not connected; E_RANGE: topic invalid or too large; E_LIMIT: too many in flight. */
-enum brink_status mqtt_publish(struct mqtt_client *c, const char *topic, struct text payload, int qos,
-                               bool retain, const char *content_type, uint64_t tag) BRINK_MUST_CHECK;
+/* Asks for (un)subscription now; answered by MQTT_SUBSCRIBED. E_STATE: not connected;
+ * E_RANGE: filter invalid; E_LIMIT: too many in flight. */
+enum brink_status mqtt_subscribe(struct mqtt_client *c, const char *filter, int qos,
+                                 uint64_t tag) BRINK_MUST_CHECK;
+/* Not answered. */
+enum brink_status mqtt_unsubscribe(struct mqtt_client *c,
+                                   const char *filter) BRINK_MUST_CHECK;
+/* Answered by MQTT_PUBLISHED or MQTT_REFUSED with the tag. content_type (MQTT 5 only) may
+ * be NULL. A QoS or a retain flag that the broker announced not to take is lowered to
+ * what it takes. E_STATE: not connected; E_RANGE: topic invalid or packet larger than the
+ * broker takes; E_LIMIT: too many in flight. */
+enum brink_status mqtt_publish(struct mqtt_client *c, const char *topic,
+                               struct text payload, int qos, bool retain,
+                               const char *content_type, uint64_t tag) BRINK_MUST_CHECK;
+
+/* Can a message be published on it at all: UTF-8 without NUL, no wildcard, 1 to 65535
+ * bytes? */
+bool mqtt_topic_is_valid(struct text topic);
 
 /* Checks a server address as `check` does. *ret_why is static. */
-enum brink_status mqtt_server_check(const char *address, bool *ret_tls, const char **ret_why) BRINK_MUST_CHECK;
+enum brink_status mqtt_server_check(const char *address, bool *ret_tls,
+                                    const char **ret_why) BRINK_MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 /* What is still to be read. Every step leaves p <= end. */
 struct cursor {
     const char *p, *end;
+    bool beyond_ascii; /* a string had a byte above 0x7f */
 };
 
 static bool at(const struct cursor *c, char what)
@@ -120,13 +121,22 @@ static bool skip_string(struct cursor *c)
     if (!skip(c, '"')) {
         return false;
     }
-    while (c->p < c->end) {
-        unsigned char b = (unsigned char)*c->p++;
-        if (b == '"') {
+    const char *p = c->p;
+    while (p < c->end) {
+        unsigned char b = (unsigned char)*p++;
+        if (b >= 0x80) {
+            c->beyond_ascii = true;
+        } else if (b == '"') {
+            c->p = p;
             return true;
-        }
-        if (b < 0x20 || (b == '\\' && !skip_escape(c))) {
+        } else if (b < 0x20) {
             return false;
+        } else if (b == '\\') {
+            c->p = p;
+            if (!skip_escape(c)) {
+                return false;
+            }
+            p = c->p;
         }
     }
     return false;
@@ -206,17 +216,18 @@ static bool skip_value(struct cursor *c)
 
 bool json_is_valid(struct text t)
 {
-    struct cursor c = {t.p, t.p + t.n};
-    if (t.n == 0 || !text_is_utf8(t) || !skip_value(&c)) {
+    struct cursor c = {.p = t.p, .end = t.p + t.n};
+    if (t.n == 0 || !skip_value(&c)) {
         return false;
     }
     skip_spaces(&c);
-    return c.p == c.end;
+    /* Outside of strings only ASCII was let pass. */
+    return c.p == c.end && (!c.beyond_ascii || text_is_utf8(t));
 }
 
 struct text json_next_value(struct text t)
 {
-    struct cursor c = {t.p, t.p + t.n};
+    struct cursor c = {.p = t.p, .end = t.p + t.n};
     skip_spaces(&c);
     if (skip(&c, ',')) {
         skip_spaces(&c);
@@ -228,7 +239,7 @@ struct text json_next_value(struct text t)
 
 struct text json_number_at(struct text value, size_t n)
 {
-    struct cursor c = {value.p, value.p + value.n};
+    struct cursor c = {.p = value.p, .end = value.p + value.n};
     while (c.p < c.end) {
         const char *from = c.p;
         if (*from == '"') {

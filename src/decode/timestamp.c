@@ -188,7 +188,9 @@ enum brink_status timestamp_of_number(double v, struct wall *ret_at)
     if (size < SECONDS_BELOW) {
         us = number_seconds_to_us(v);
     } else if (size < MILLISECONDS_BELOW) {
-        us = llround(v * 1e3);
+        /* Apart, since not every product is a double. */
+        int64_t whole_ms = (int64_t)v;
+        us = whole_ms * US_PER_MS + llround((v - (double)whole_ms) * 1e3);
     } else if (size < MICROSECONDS_BELOW) {
         us = llround(v);
     } else {

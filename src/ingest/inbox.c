@@ -41,7 +41,8 @@ static_assert(sizeof(struct record) % RECORD_ALIGN == 0, "topics start aligned")
  * looks once more; who has news first publishes it, then looks at the flag. All four are
  * sequentially consistent, so at least one of the two sees the other. */
 struct inbox {
-    uint32_t limit, payload_bytes_max;
+    uint32_t limit;
+    _Atomic uint32_t payload_bytes_max;
     size_t bytes; /* of the ring */
     unsigned char *ring;
     int fd;
@@ -79,15 +80,13 @@ static size_t record_size(size_t topic_bytes, size_t payload_bytes)
 enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
                             struct inbox **ret_inbox)
 {
-    /* In 64 bits, since the largest payload may not fit a 32-bit machine's memory. */
-    uint64_t largest = (uint64_t)sizeof(struct record) + TOPIC_BYTES_MAX + RECORD_ALIGN +
-                       payload_bytes_max;
-    uint64_t bytes = largest / RECORD_ALIGN * RECORD_ALIGN * RING_RECORDS_MIN;
+    if (payload_bytes_max > INBOX_PAYLOAD_BYTES_MAX) {
+        return BRINK_E_RANGE;
+    }
+    /* Just above 1 GiB at most. */
+    size_t bytes = RING_RECORDS_MIN * record_size(TOPIC_BYTES_MAX, payload_bytes_max);
     if (bytes < RING_BYTES_MIN) {
         bytes = RING_BYTES_MIN;
-    }
-    if (bytes > SIZE_MAX / 2) {
-        return BRINK_E_NOMEM;
     }
     enum brink_status status = BRINK_E_NOMEM;
     struct inbox *i = aligned_alloc(CACHE_LINE, sizeof *i);
@@ -96,8 +95,8 @@ enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
     }
     memset(i, 0, sizeof *i);
     i->limit = limit;
-    i->payload_bytes_max = payload_bytes_max;
-    i->bytes = (size_t)bytes;
+    atomic_store(&i->payload_bytes_max, payload_bytes_max);
+    i->bytes = bytes;
     /* Not cleared: a page that no message ever reached costs nothing. */
     i->ring = malloc(i->bytes);
     if (!i->ring) {
@@ -196,6 +195,15 @@ static void copy_text(unsigned char *to, struct text t)
     }
 }
 
+bool inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max)
+{
+    /* A record and the pad before it must fit together: half the ring is the most. */
+    size_t most = i->bytes / 2 - sizeof(struct record) - TOPIC_BYTES_MAX - RECORD_ALIGN;
+    bool fits = payload_bytes_max <= most;
+    atomic_store(&i->payload_bytes_max, fits ? payload_bytes_max : (uint32_t)most);
+    return fits;
+}
+
 enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload,
                             int qos, bool retained, struct mono now)
 {
@@ -210,7 +218,7 @@ enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payl
         .topic_bytes = (uint32_t)topic.n,
         .arrived_us = now.us,
     };
-    if (payload.n > i->payload_bytes_max) {
+    if (payload.n > atomic_load_explicit(&i->payload_bytes_max, memory_order_relaxed)) {
         record.start.flags |= RECORD_TOO_LARGE;
         payload.n = 0;
     }

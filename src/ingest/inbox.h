@@ -29,7 +29,10 @@ struct inbox_message {
     bool too_large; /* payload was above payload_bytes_max and is not here (n == 0) */
 };
 
-/* limit: messages; payload_bytes_max: of one message; the ring holds at least four of the largest or 256 KiB. */
+#define INBOX_PAYLOAD_BYTES_MAX 268435455u /* of one MQTT packet */
+
+/* limit: messages; payload_bytes_max: of one message, up to INBOX_PAYLOAD_BYTES_MAX; the ring holds at
+ * least four of the largest or 256 KiB, and takes memory only as it fills. E_RANGE, E_NOMEM, E_IO. */
 enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max, struct inbox **ret_inbox) BRINK_MUST_CHECK;
 void inbox_free(struct inbox *i);
 
@@ -38,6 +41,10 @@ void inbox_free(struct inbox *i);
  * TOPIC_BYTES_MAX, which MQTT cannot carry. Each wait is counted (INBOX_FULL). */
 enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload, int qos,
                             bool retained, struct mono now) BRINK_MUST_CHECK;
+
+/* Another limit for payloads (a reload), any thread. false: more than the ring was made for; the most
+ * that it can take is set. */
+bool inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max);
 
 /* Consumer. The next message not yet taken; false: none now. */
 bool inbox_take(struct inbox *i, struct inbox_message *ret_message);

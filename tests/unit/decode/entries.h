@@ -1,5 +1,6 @@
-/* Telemetry entries to decode by, as config/ would make them: one of every kind. Shared by the unit tests,
- * the probe that the oracle asks, and the fuzzer. oracle_decode.py has the same list. */
+/* Telemetry entries to decode by, as config/ would make them: one of every kind. Shared
+ * by the unit tests, the probe that the oracle asks, and the fuzzer. oracle_decode.py has
+ * the same list. */
 #ifndef BRINK_TESTS_DECODE_ENTRIES_H
 #define BRINK_TESTS_DECODE_ENTRIES_H
 
@@ -14,7 +15,8 @@
         .n = sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), .given = true             \
     }
 
-static struct value_name on_off[] = {{(char *)"ON", 1}, {(char *)"OFF", 0}, {(char *)"", -1}};
+static struct value_name on_off[] = {
+    {(char *)"ON", 1}, {(char *)"OFF", 0}, {(char *)"", -1}};
 
 static struct telemetry_config entries[] = {
     {.topic = {.s = (char *)"j/{tenant}/{device}"},

@@ -10,9 +10,10 @@
  * and does not depend on a span's length (percentiles: O(log n)). A late reading costs
  * O(n), and so does one among very many of equal time. Figures are kept only for the
  * functions a span is asked for, and nothing is ever subtracted from them: they do not
- * drift, and a huge value leaves no trace once it left (internal.h). Memory: 16 bytes a
- * reading, at most an eighth more of them than are held, 0.5 to 5 bytes a reading for
- * each span's figures, 24 for percentiles. */
+ * drift, and a huge value leaves no trace once it left (internal.h).
+ *
+ * Memory: 16 bytes a reading, at most an eighth more of them than are held, 0.5 to 5
+ * bytes a reading for each span's figures, 24 a distinct value for percentiles. */
 #ifndef BRINK_WINDOW_WINDOW_H
 #define BRINK_WINDOW_WINDOW_H
 
@@ -39,14 +40,13 @@ struct span_spec {
 struct window_spec {
     struct span_spec *spans;
     size_t n_spans;
-    uint32_t
-        points_max; /* limits.points_per_window: past it the oldest leave; 0: no limit */
+    uint32_t points_max; /* limits.points_per_window: past it the oldest leave; 0: none */
 };
 
 struct window;
 
-struct window *window_new(
-    const struct window_spec *spec); /* NULL: out of memory. Allocates no ring yet */
+/* NULL: out of memory. Allocates no ring yet. */
+struct window *window_new(const struct window_spec *spec);
 void window_free(struct window *w);
 void window_clear(struct window *w); /* empties and gives the ring back */
 

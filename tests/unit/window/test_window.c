@@ -391,11 +391,30 @@ START_TEST(test_ten_million_readings_leave_no_drift)
         push(i * 20000, v);
         if (i % 5 == 0) {
             (void)value(FN_AVG);
+            (void)value(FN_STDDEV);
         }
         if (i % 100003 == 99999) {
-            (void)value(FN_STDDEV);
             compare_with_recomputation();
         }
+    }
+}
+END_TEST
+
+START_TEST(test_figures_recover_as_soon_as_a_huge_value_left)
+{
+    static const double huge[] = {1e6, 1e9, 1e15, 1e150, 1e308};
+    for (size_t k = 0; k < sizeof huge / sizeof huge[0]; k++) {
+        start_one(0, 100, (1u << FN_AVG) | (1u << FN_SUM) | (1u << FN_STDDEV));
+        random_state = 88172645463325252u;
+        for (int i = 0; i < 1000; i++) {
+            push(i, i % 350 == 130 + i / 350 ? huge[k] : 50 + uniform() * 1e-3);
+            (void)value(FN_AVG);
+            (void)value(FN_STDDEV);
+            if (i % 350 > 233 && i % 350 < 480) {
+                compare_with_recomputation();
+            }
+        }
+        stop();
     }
 }
 END_TEST
@@ -481,6 +500,7 @@ int main(void)
     tcase_add_test(t, test_window_gives_memory_back_when_it_shrank);
     tcase_add_test(t, test_times_at_the_ends_of_the_calendar_do_no_harm);
     tcase_add_test(t, test_ten_million_readings_leave_no_drift);
+    tcase_add_test(t, test_figures_recover_as_soon_as_a_huge_value_left);
     tcase_add_test(t, test_order_finds_what_sorting_finds);
     tcase_add_test(t, test_order_stays_fast_for_sorted_input);
     suite_add_tcase(s, t);

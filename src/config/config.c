@@ -139,8 +139,9 @@ static enum brink_status take_config(struct draft *d, struct config **ret_config
     return BRINK_OK;
 }
 
-enum brink_status config_parse(const char *path, struct text yaml, bool no_files,
-                               struct problems *problems, struct config **ret_config)
+static enum brink_status parse(const char *path, struct text yaml, bool no_files,
+                               bool faulty_too, struct problems *problems,
+                               struct config **ret_config)
 {
     size_t errors = problems->errors;
     struct document document = {0};
@@ -164,7 +165,7 @@ enum brink_status config_parse(const char *path, struct text yaml, bool no_files
     read_root(&r, &document, d);
     if (r.failed) {
         status = BRINK_E_NOMEM;
-    } else if (problems->errors == errors) {
+    } else if (problems->errors == errors || faulty_too) {
         status = take_config(d, ret_config);
     }
 finish:
@@ -176,17 +177,36 @@ finish:
     return status;
 }
 
-enum brink_status config_load(const char *path, struct problems *problems,
-                              struct config **ret_config)
+enum brink_status config_parse(const char *path, struct text yaml, bool no_files,
+                               struct problems *problems, struct config **ret_config)
+{
+    return parse(path, yaml, no_files, false, problems, ret_config);
+}
+
+static enum brink_status load(const char *path, bool faulty_too,
+                              struct problems *problems, struct config **ret_config)
 {
     struct buffer bytes = {0};
     enum brink_status status = file_read(path, CONFIG_FILE_BYTES_MAX, problems,
                                          (struct position){path, 0, 0}, &bytes);
     if (status == BRINK_OK) {
-        status = config_parse(path, buffer_view(&bytes), false, problems, ret_config);
+        status =
+            parse(path, buffer_view(&bytes), false, faulty_too, problems, ret_config);
     }
     buffer_finish(&bytes);
     return status;
+}
+
+enum brink_status config_load(const char *path, struct problems *problems,
+                              struct config **ret_config)
+{
+    return load(path, false, problems, ret_config);
+}
+
+enum brink_status config_load_faulty(const char *path, struct problems *problems,
+                                     struct config **ret_config)
+{
+    return load(path, true, problems, ret_config);
 }
 
 /* --- comparing --- */

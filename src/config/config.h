@@ -116,6 +116,11 @@ struct config {
  * is returned then); E_NOMEM, E_IO (also told in problems). */
 enum brink_status config_load(const char *path, struct problems *problems,
                               struct config **ret_config) BRINK_MUST_CHECK;
+/* The same, but a configuration that has errors is handed out as well, with E_SYNTAX:
+ * good for finding what else is wrong with its rules, and for config_free(). *ret_config
+ * stays NULL where there is nothing to hand out. */
+enum brink_status config_load_faulty(const char *path, struct problems *problems,
+                                     struct config **ret_config) BRINK_MUST_CHECK;
 void config_free(struct config *c);
 
 /* Which parts differ in a way that only a restart can apply: a comma-separated list of

@@ -364,7 +364,8 @@ static const struct key rule_keys[] = {
      .unit_us = US_PER_S},
 };
 static_assert(sizeof rule_keys / sizeof *rule_keys <= SCHEMA_KEYS_MAX, "a larger table");
-const struct schema rule_schema = {SCHEMA_OF("", rule_keys), .place = RULE_AT(at)};
+const struct schema rule_schema = {SCHEMA_OF("", rule_keys), .place = RULE_AT(at),
+                                   .faulty = RULE_AT(is_faulty)};
 
 static void read_rules(struct reader *r, const char *name, const struct node *n,
                        void *field)

@@ -594,9 +594,13 @@ static void read_members(struct reader *r, const struct schema *s,
 void schema_read(struct reader *r, const struct schema *s, const struct node *mapping,
                  void *into)
 {
+    size_t errors = r->problems->errors;
     set_defaults(r, s, into);
     if (mapping) {
         read_members(r, s, mapping, into);
+    }
+    if (s->faulty && r->problems->errors > errors) {
+        *(bool *)((char *)into + s->faulty - 1) = true;
     }
 }
 

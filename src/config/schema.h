@@ -95,7 +95,8 @@ struct schema {
     const char *prefix; /* before a key's name in messages: "mqtt." */
     const struct key *keys;
     size_t n;
-    size_t place; /* FLAG_AT() of a struct position of the mapping itself, or 0 */
+    size_t place;  /* FLAG_AT() of a struct position of the mapping itself, or 0 */
+    size_t faulty; /* FLAG_AT() of a bool: an error was told of it, or 0 */
 };
 
 #define SCHEMA_OF(prefix_, rows)                                                         \

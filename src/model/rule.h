@@ -61,6 +61,7 @@ struct rule_label {
 
 struct rule_def {
     struct position at;
+    bool is_faulty; /* an error of form was told; the rest of it says little */
     struct placed id, name;
     enum severity severity;
     bool enabled;

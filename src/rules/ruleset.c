@@ -164,9 +164,12 @@ enum brink_status ruleset_new(const struct config *c, struct problems *problems,
     for (size_t f = 0; ok && f < c->n_rule_files; f++) {
         const struct rule_file *file = c->rule_files[f];
         for (size_t i = 0; ok && i < file->n_rules; i++) {
-            /* A rule that is off must be right all the same: it will be turned on. */
-            struct rule *r = rule_compile(&file->rules[i], groups, n_groups,
-                                          c->limits.points_per_window, problems);
+            /* A rule that is off must be right all the same: it will be turned on. What
+             * has errors of form was told already. */
+            struct rule *r = file->rules[i].is_faulty
+                                 ? NULL
+                                 : rule_compile(&file->rules[i], groups, n_groups,
+                                                c->limits.points_per_window, problems);
             if (r && file->rules[i].enabled) {
                 s->rules[s->n_rules++] = r;
             } else if (r) {
@@ -184,6 +187,27 @@ enum brink_status ruleset_new(const struct config *c, struct problems *problems,
         return ok ? BRINK_E_SYNTAX : BRINK_E_NOMEM;
     }
     *ret_set = s;
+    return BRINK_OK;
+}
+
+enum brink_status ruleset_load(const char *path, struct problems *problems,
+                               struct config **ret_config, struct ruleset **ret_set)
+{
+    struct config *config = NULL;
+    struct ruleset *set = NULL;
+    enum brink_status status = config_load_faulty(path, problems, &config);
+    if (config) {
+        enum brink_status rules = ruleset_new(config, problems, &set);
+        status = status == BRINK_OK ? rules : status;
+    }
+    problems_sort(problems);
+    if (status != BRINK_OK) {
+        ruleset_free(set);
+        config_free(config);
+        return status;
+    }
+    *ret_config = config;
+    *ret_set = set;
     return BRINK_OK;
 }
 

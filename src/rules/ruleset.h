@@ -58,6 +58,11 @@ struct metric_value {
  * is told; E_SYNTAX when there was one. E_NOMEM. Any one thread. */
 enum brink_status ruleset_new(const struct config *config, struct problems *problems,
                               struct ruleset **ret_set) BRINK_MUST_CHECK;
+/* A configuration and its rules from FILE, everything that is wrong with either told at
+ * once. E_SYNTAX: nothing is returned. E_NOMEM, E_IO. */
+enum brink_status ruleset_load(const char *path, struct problems *problems,
+                               struct config **ret_config,
+                               struct ruleset **ret_set) BRINK_MUST_CHECK;
 /* Puts the rules that did not change since `old` in place of the set's own, and goes on
  * with the old set's numbers of metrics. On the thread that runs the old set. E_NOMEM:
  * the set is then only good to be freed. */

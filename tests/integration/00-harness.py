@@ -4,6 +4,8 @@
 import time
 import unittest
 
+import oracle
+import stream
 from lib import mqtt, proxy, resp, tls
 from lib.harness import BASE, Case, key_of, seconds, stamp, wait_for
 
@@ -105,6 +107,61 @@ class Harness(Case):
         self.assertEqual(seconds(stamp(86400.001)), 86400001)
         self.assertEqual(key_of("r", "d:1", "a:b%c"), "wbuf:a%3Ab%25c:r:d:1")
         self.assertEqual(time.gmtime(BASE)[:6], (2026, 1, 1, 0, 0, 0))
+
+
+class Model(unittest.TestCase):
+    """oracle.py by examples that a reader can check by eye."""
+
+    def run_through(self, rule, *readings):
+        """[(event, at)] after readings (at_ms, value[, seq]) of metric m."""
+        model = oracle.Oracle([rule])
+        for at, value, *seq in readings:
+            model.take(oracle.Message("d", at, [("m", value)], seq[0] if seq else None))
+        return [(a.event_type, a.event_at) for a in model.alerts]
+
+    def avg(self, op, number, seconds=0, count=0, **more):
+        return oracle.Rule("r", oracle.compare(oracle.window("avg", "m", seconds, count), op, number), {}, **more)
+
+    def test_bound_of_a_window_is_closed(self):
+        rule = self.avg(">", 4.9, 10)
+        self.assertEqual(self.run_through(rule, (0, 1.0), (10_000, 9.0)), [("OPEN", 10_000)])
+        self.assertEqual(self.run_through(rule, (0, 1.0), (10_001, 9.0)), [])  # alone: unknown
+
+    def test_count_wants_that_many(self):
+        rule = self.avg(">", 0, 0, 3)
+        self.assertEqual(self.run_through(rule, (0, 1.0), (1, 1.0), (2, 1.0), (3, -9.0)), [("OPEN", 2), ("CLOSED", 3)])
+
+    def test_late_duplicate_and_redelivered(self):
+        rule = oracle.Rule("r", oracle.compare(oracle.window("count", "m", 10), ">=", 3), {})
+        self.assertEqual(self.run_through(rule, (0, 1.0), (5, 1.0), (5, 1.0)), [])
+        self.assertEqual(self.run_through(rule, (0, 1.0), (5, 1.0), (3, 1.0)), [("OPEN", 5)])
+        self.assertEqual(self.run_through(rule, (20_000, 1.0), (20_005, 1.0), (10_004, 1.0)), [])
+        self.assertEqual(self.run_through(rule, (0, 1.0, 1), (5, 1.0, 2), (6, 2.0, 2)), [])
+        late = oracle.Rule("r", oracle.compare(oracle.latest("m"), ">", 5), {})
+        self.assertEqual(self.run_through(late, (10, 1.0), (9, 9.0), (11, 9.0)), [("OPEN", 11)])
+
+    def test_durations_are_complete_at_a_reading(self):
+        rule = oracle.Rule("r", oracle.compare(oracle.latest("m"), ">", 0), {}, for_s=10, keep_s=5)
+        self.assertEqual(self.run_through(rule, (0, 1.0), (9_999, 1.0), (10_000, 1.0), (20_000, 0.0), (24_999, 0.0),
+                                          (25_001, 0.0)), [("OPEN", 10_000), ("CLOSED", 25_001)])
+        held = oracle.Rule("r", oracle.held(oracle.compare(oracle.latest("m"), ">", 0), 10), {})
+        self.assertEqual(self.run_through(held, (0, 1.0), (5_000, 0.0), (10_000, 1.0), (20_000, 1.0), (20_001, 0.0)),
+                         [("OPEN", 20_000), ("CLOSED", 20_001)])
+
+    def test_functions(self):
+        points = [(0, 1.0), (1000, 3.0), (2000, 2.0), (4000, 6.0)]
+        for fn, expected in {"avg": 3, "sum": 12, "min": 1, "max": 6, "count": 4, "first": 1, "last": 6, "range": 5,
+                             "delta": 5, "median": 2.5, "changes": 3, "rate": 2.0, "stddev": (14 / 3) ** 0.5,
+                             "slope": 10 / 8.75, "zscore": 4.0}.items():
+            self.assertAlmostEqual(oracle.function(fn, points, None, 1), expected, 12, fn)
+        self.assertEqual(oracle.function("percentile", points, 50, 1), 2.5)
+        self.assertAlmostEqual(oracle.function("percentile", points, 90, 1), 5.1, 12)
+        self.assertIsNone(oracle.function("avg", points, None, 5))
+        self.assertIsNone(oracle.function("zscore", [(0, 1.0), (1, 1.0), (2, 5.0)], None, 1))
+
+    def test_stream_is_the_same_for_a_seed(self):
+        first, second = ([sent[:2] for sent in stream.Stream(7).sent(300)] for _ in range(2))
+        self.assertEqual(first, second)
 
 
 if __name__ == "__main__":

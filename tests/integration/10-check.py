@@ -43,12 +43,14 @@ class Check(Case):
         """[(file's name, line, column, message)] of `brink check`."""
         got, out, err = check(self.path, env=env)
         self.assertEqual(got, status, f"{out}\n{err}")
-        self.assertEqual(out, "" if status else out)
+        if status:
+            self.assertEqual(out, "")
+            self.assertNotRegex(err, "(?m)^:", "a problem without a file")
         found = []
         for line in err.splitlines():
-            match = re.fullmatch(r"(?:.*/)?([^/:]+):(\d+):(\d+): (.+)", line)
-            if match:
-                found.append((match[1], int(match[2]), int(match[3]), match[4]))
+            match = re.fullmatch(r"(?:/[^:]*/)?([^/:\s]+\.yaml):(?:(\d+):(\d+):)? (.+)", line)
+            if match and "all is well" not in line:  # no place: the file as a whole
+                found.append((match[1], int(match[2] or 0), int(match[3] or 0), match[4]))
         return found
 
     def assertProblem(self, problems, file, line, column, pattern):
@@ -86,7 +88,7 @@ log: {level: loud}
         found = self.problems()
         self.assertProblem(found, "brink.yaml", 10, 1, "colour")
         self.assertProblem(found, "brink.yaml", 11, 1, "gateway")
-        self.assertProblem(found, "brink.yaml", 13, 34, "tokn_file")
+        self.assertProblem(found, "brink.yaml", 13, 32, "tokn_file")
         self.assertProblem(found, "brink.yaml", 15, 18, "payload_bytes|integer|number")
         self.assertProblem(found, "brink.yaml", 16, 12, "devices|range|least")
         self.assertProblem(found, "brink.yaml", 17, 22, "points_per_window|range|most|large")
@@ -97,6 +99,7 @@ log: {level: loud}
         self.rules("""\
 rules:
   - id: one
+    rule_type: THRESHOLD
     metric_name: temp
     operator: ABOVE
     threshold: high
@@ -119,10 +122,10 @@ rules:
 """, "b.yaml")
         found = self.problems()
         self.assertProblem(found, "brink.yaml", 12, 1, "nonsense")
-        self.assertProblem(found, "a.yaml", 4, 15, "operator|ABOVE")
-        self.assertProblem(found, "a.yaml", 5, 16, "threshold|number")
-        self.assertProblem(found, "a.yaml", 6, 10, "id")
-        self.assertProblem(found, "a.yaml", 8, None, "when|rule_type|condition")
+        self.assertProblem(found, "a.yaml", 5, 15, "operator|ABOVE")
+        self.assertProblem(found, "a.yaml", 6, 16, "threshold|number")
+        self.assertProblem(found, "a.yaml", 7, 10, "id")
+        self.assertProblem(found, "a.yaml", 9, None, "when|rule_type|condition")
         self.assertProblem(found, "b.yaml", 2, 9, "one")
         self.assertProblem(found, "b.yaml", 5, 11, "avrage.*avg")
         self.assertProblem(found, "b.yaml", 6, 5, "sevrity.*severity|sevrity")
@@ -132,7 +135,7 @@ rules:
         self.rules("rules:\n  - id: x\n    when: temp > 3 and (hum < 4\n")
         self.assertProblem(self.problems(), "a.yaml", 3, None, r"\)")
         self.rules("rules:\n  - id: x\n    when: temp > 3 and hum << 4\n")
-        self.assertProblem(self.problems(), "a.yaml", 3, 30, "")
+        self.assertProblem(self.problems(), "a.yaml", 3, 11, "column 19")  # of the text
 
     def test_yaml_that_is_none(self):
         for text in ("rules: [\n", "rules:\n\t- id: x\n", "rules: *nobody\n", "- 1\n", "rules: 7\n",
@@ -179,11 +182,11 @@ rules:
 
     def test_alert_or_status_topic_that_telemetry_would_match_is_refused(self):
         self.config("alerts: {topic: 'tenant/{tenant}/device/{device}/telemetry'}\n")
-        self.assertProblem(self.problems(), "brink.yaml", 12, None, "topic|telemetry|match")
+        self.assertProblem(self.problems(), "brink.yaml", 7, 12, "alerts")
         text = CONFIG.format(folder=self.folder).replace(
             "mqtt:\n", "mqtt:\n  status_topic: tenant/brink/device/{gateway}/telemetry\n")
         self.path.write_text(text)
-        self.assertProblem(self.problems(), "brink.yaml", 5, None, "topic|telemetry|match")
+        self.assertProblem(self.problems(), "brink.yaml", 8, 12, "status")
 
     def test_store_addresses(self):
         for address, status in (("valkey://127.0.0.1:6379/0", 0), ("redis://localhost", 0),
@@ -207,15 +210,16 @@ rules:
         self.rules("""\
 rules:
   - {id: t, rule_type: threshold, metric_name: temp, operator: gte, threshold: 30}
-  - {id: t-for, metric_name: temp, operator: "!=", threshold: 30.5, window_seconds: 0, duration_seconds: 90}
+  - {id: t-for, rule_type: THRESHOLD, metric_name: temp, operator: "!=", threshold: 30.5, window_seconds: 0, duration_seconds: 90}
   - {id: w, rule_type: WINDOW, metric_name: vbat, aggregation: avg, operator: LT, threshold: 3.3, window_seconds: 600}
   - {id: w-n, rule_type: WINDOW, metric_name: vbat, aggregation: MAX, operator: GT, threshold: -3, window_count: 5}
   - {id: w-both, rule_type: WINDOW, metric_name: vbat, aggregation: count, operator: EQ, threshold: 0, window_seconds: 60, window_count: 5}
-  - {id: odd, metric_name: room temp/1, operator: LTE, threshold: 1e-3}
+  - {id: odd, rule_type: THRESHOLD, metric_name: room temp/1, operator: LTE, threshold: 1e-3}
   - {id: a, rule_type: ANOMALY, metric_name: flow, window_minutes: 60, z_threshold: 3, min_samples: 10}
   - {id: g, rule_type: TELEMETRY_GAP, metric_name: flow, gap_minutes: 10}
   - {id: h, rule_type: HEARTBEAT, timeout_seconds: 120}
   - id: any
+    rule_type: THRESHOLD
     match_mode: any
     conditions:
       - {metric_name: temp, operator: GT, threshold: 30, duration_minutes: 5}
@@ -255,9 +259,9 @@ rules:
                      "{rule_type: WINDOW, metric_name: t, aggregation: avg, operator: GT, threshold: 1, window_seconds: -5}",
                      "{rule_type: HEARTBEAT}", "{rule_type: TELEMETRY_GAP, metric_name: t}",
                      "{rule_type: ANOMALY, metric_name: t, z_threshold: 3}", "{rule_type: SOMETHING}",
-                     "{metric_name: t, operator: GT}", "{when: t > 1, metric_name: t}", "{when: t + 1}",
-                     "{conditions: []}", "{when: t > 1, min_points: 0}", "{when: 'avg(t, 5m) > 1', severity: dire}",
-                     "{metric_name: t, operator: GT, threshold: .nan}"):
+                     "{rule_type: THRESHOLD, metric_name: t, operator: GT}", "{metric_name: t, operator: GT, threshold: 1}", "{when: t > 1, metric_name: t}", "{when: t + 1}",
+                     "{rule_type: THRESHOLD, conditions: []}", "{when: t > 1, min_points: 0}", "{when: 'avg(t, 5m) > 1', severity: dire}",
+                     "{rule_type: THRESHOLD, metric_name: t, operator: GT, threshold: .nan}"):
             with self.subTest(form):
                 self.rules(f"rules:\n  - {form.replace('{', '{id: x, ', 1)}\n")
                 self.assertTrue([p for p in self.problems() if p[0] == "a.yaml"])

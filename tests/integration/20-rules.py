@@ -58,7 +58,7 @@ class Rules(Case):
     def test_threshold_opens_once_and_closes_once(self):
         self.site("""\
             rules:
-              - {id: hot, metric_name: temp_c, operator: GTE, threshold: 30}
+              - {id: hot, rule_type: THRESHOLD, metric_name: temp_c, operator: GTE, threshold: 30}
             """)
         for k, value in enumerate((29.9, 30, 31, 35, 29, 28, 40, 41)):
             self.send("d1", k, temp_c=value)
@@ -79,7 +79,7 @@ class Rules(Case):
         cases = {"GT": (2, 1), "GTE": (1, 0.5), "LT": (0.5, 1), "LTE": (1, 2), "EQ": (1, 2), "NE": (2, 1),
                  ">": (2, 1), ">=": (1, 0.5), "<": (0.5, 1), "<=": (1, 2), "==": (1, 2), "!=": (2, 1),
                  "gt": (2, 1)}
-        self.site([{"id": f"r{i}", "metric_name": f"m{i}", "operator": op, "threshold": 1}
+        self.site([{"id": f"r{i}", "rule_type": "THRESHOLD", "metric_name": f"m{i}", "operator": op, "threshold": 1}
                    for i, op in enumerate(cases)])
         for i, (true, false) in enumerate(cases.values()):
             self.send("d1", 3 * i, **{f"m{i}": false})
@@ -173,8 +173,8 @@ class Rules(Case):
     def test_conditions_with_match_mode_and_durations(self):
         conditions = [{"metric_name": "a", "operator": "GT", "threshold": 10, "duration_minutes": 1},
                       {"metric_name": "b", "operator": "LT", "threshold": 5}]
-        self.site([{"id": "all", "match_mode": "all", "conditions": conditions},
-                   {"id": "any", "match_mode": "any", "conditions": conditions}])
+        self.site([{"id": "all", "rule_type": "THRESHOLD", "match_mode": "all", "conditions": conditions},
+                   {"id": "any", "rule_type": "THRESHOLD", "match_mode": "any", "conditions": conditions}])
         steps = ((0, 11, 9), (30, 12, 4), (59.999, 12, 4), (60, 12, 4), (90, 12, 6), (100, 9, 6), (110, 12, 6),
                  (169, 12, 6), (170, 12, 6), (180, 12, 4), (190, 1, 4))
         for k, a, b in steps:
@@ -187,7 +187,7 @@ class Rules(Case):
             "any": [("OPEN", 30), ("CLOSED", 100), ("OPEN", 170)]})
 
     def test_duration_needs_readings_and_one_is_not_enough(self):
-        self.site([{"id": "for", "metric_name": "m", "operator": "GT", "threshold": 10, "duration_seconds": 60}])
+        self.site([{"id": "for", "rule_type": "THRESHOLD", "metric_name": "m", "operator": "GT", "threshold": 10, "duration_seconds": 60}])
         self.send("broken", 0, m=11)
         self.send("broken", 30, m=9)
         self.send("broken", 60, m=11)

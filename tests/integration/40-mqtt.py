@@ -82,6 +82,22 @@ class Mqtt(Case):
         self.counted("mqtt_connect_failures_total")
         self.assertNotIn("swordfish", self.brink.log())
 
+    def test_websockets(self):
+        port = free_port()
+        self.start_broker("listener {port} 127.0.0.1\n" f"listener {port} 127.0.0.1\nprotocol websockets\n"
+                          "allow_anonymous true\n")
+        self.brink = self.gateway(SEEN, config={"mqtt": {"servers": [f"ws://127.0.0.1:{port}"]}})
+        self.send("d1", None, m=1)
+        self.alerts.take("OPEN")
+
+    def test_alert_topic_of_levels_and_names(self):
+        self.site([{"id": "seen", "when": "m > 0", "severity": "critical"}], config={
+            "alerts": {"topic": "alerts/{gateway}/{severity}/{event_type}/{tenant}/site/{device}/{rule}"}})
+        self.send("d1", 0, m=1)
+        self.send("d1", 1, m=0)
+        topics = [self.alerts.take(e)["_message"].topic for e in ("OPEN", "CLOSED")]
+        self.assertEqual(topics, [f"alerts/gw-brink/critical/{e}/acme/site/d1/seen" for e in ("OPEN", "CLOSED")])
+
     def test_second_server_is_tried(self):
         self.start_broker()
         self.brink = self.gateway(SEEN, config={"mqtt": {

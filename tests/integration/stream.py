@@ -70,11 +70,11 @@ def rules():
                    clear=compare(window("avg", "temp_c", 600), "<", 21.80317),
                    extra={"clear": "avg(temp_c, 10m) < 21.80317", "for": "1m", "keep_firing_for": "1m"}),
         Rule("all", both(held(compare(latest("temp_c"), ">", 22), 120), compare(latest("hum"), ">", 50)),
-             {"match_mode": "all", "conditions": [
+             {"rule_type": "THRESHOLD", "match_mode": "all", "conditions": [
                  {"metric_name": "temp_c", "operator": "GT", "threshold": 22, "duration_minutes": 2},
                  {"metric_name": "hum", "operator": ">", "threshold": 50}]}, devices=o),
         Rule("any", either(held(compare(latest("temp_c"), ">", 22), 300), compare(latest("hum"), ">=", 95)),
-             {"match_mode": "any", "conditions": [
+             {"rule_type": "THRESHOLD", "match_mode": "any", "conditions": [
                  {"metric_name": "temp_c", "operator": "gt", "threshold": 22, "duration_minutes": 5},
                  {"metric_name": "hum", "operator": "GTE", "threshold": 95}]}, devices=o),
         expression("mixed", "avg(temp_c, 10m) > 22.40317 and max(hum, #5) < 90 or state == 1 and count(temp_c, 5m) > 3",
@@ -187,7 +187,7 @@ class Stream:
         batch = rng.randrange(2, 5) if rng.random() < 0.05 else 1
         made = []
         for _ in range(batch):
-            if rng.random() < 0.02 and device.has_seq and not self.whole:
+            if rng.random() < 0.02 and device.has_seq and not self.whole and device.at not in device.twins:
                 device.twins.add(device.at)  # equal in time, another value: both are held
             else:
                 device.at += rng.randrange(1, 60_000)

@@ -1,0 +1,88 @@
+/* The inside of a pipeline, shared by its three files: pipeline.c (the batch), decide.c
+ * (evaluation to event) and upkeep.c (timers, saved state, reload). Nobody else includes
+ * it. */
+#ifndef BRINK_GATEWAY_ENGINE_H
+#define BRINK_GATEWAY_ENGINE_H
+
+#include "gateway/pipeline.h"
+
+#include "base/log.h"
+#include "rules/evaluate.h"
+
+/* A staged reading of one instance's series, or (staged < 0) a use without a window. */
+struct touch {
+    struct instance *instance;
+    int staged;
+};
+
+/* One value of a message: its cell and the touches behind it. */
+struct staged_value {
+    struct cell *cell;
+    double value;
+    uint32_t first_touch, n_touches;
+};
+
+/* A message of the batch that is at hand. */
+struct staged_message {
+    const struct message *message;
+    struct device *device;
+    uint32_t first_value, n_values;
+};
+
+/* A rule whose first metric changed: lists written before `generation` start anew. */
+struct restarted_rule {
+    struct restarted_rule *next;
+    char *id;
+    uint32_t generation;
+};
+
+struct pipeline {
+    const struct config *config;
+    struct ruleset *rules;
+    struct history *history;
+    struct pipeline_sink sink;
+    struct decoder *decoder;
+    struct rules_hooks hooks;
+    struct devices devices;
+
+    struct staged_message *messages;
+    size_t n_messages, cap_messages;
+    struct staged_value *values;
+    size_t n_values, cap_values;
+    struct touch *touches;
+    size_t n_touches, cap_touches;
+    struct metric_value *scratch; /* ruleset_values_max() */
+    struct instance **touched;    /* by the message that is being applied */
+    size_t n_touched, cap_touched;
+    uint64_t serial;
+    bool urgent; /* a device's pending state changed: it goes to Valkey before the batch
+                    is acknowledged */
+
+    struct instant now; /* of the call that is under way */
+    struct mono subscribed_at, last_message;
+    struct mono next_save, next_sweep;
+    size_t sweep; /* place in the registry */
+    bool devices_asked,
+        devices_loaded; /* history_load_devices() was called, and is done */
+    struct wall alive;  /* until when the last run was subscribed */
+    struct buffer payload, topic, text, window_key;
+    struct map known_first; /* rule id -> struct first_metric, as the outbox has it */
+    struct restarted_rule *restarted;
+    struct log_limit limit_device, limit_memory, limit_topic, limit_state;
+};
+
+/* decide.c */
+void decide(struct pipeline *p, struct instance *i, const struct moment *m);
+void schedule(struct pipeline *p, struct instance *i);
+void close_leaving(struct pipeline *p, struct instance *i, const char *reason);
+void close_saved(struct pipeline *p, const struct saved_alert *saved, struct text rule,
+                 struct text tenant, struct text device);
+
+/* upkeep.c */
+void advance_device(struct pipeline *p, struct device *device, struct wall to);
+void save_device(struct pipeline *p, struct device *device);
+struct series *open_series(void *ctx, struct instance *user, size_t metric);
+void first_metrics(struct pipeline *p);
+void free_first_metrics(struct pipeline *p);
+
+#endif

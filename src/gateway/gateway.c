@@ -1,0 +1,569 @@
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/counters.h"
+#include "base/log.h"
+#include "gateway/http.h"
+#include "gateway/notify.h"
+#include "gateway/pipeline.h"
+#include "gateway/session.h"
+#include "ingest/inbox.h"
+#include "outbox/courier.h"
+#include "outbox/outbox.h"
+
+#define BATCH_MAX 512                  /* messages applied together */
+#define CLOCK_CHECK_US US_PER_S        /* how often the system's clock is looked at */
+#define STOP_STORE_US (3 * US_PER_S)   /* to write what is pending at a stop */
+#define STOP_ALERTS_US (5 * US_PER_S)  /* to deliver what is in the outbox at a stop */
+#define LOAD_DEVICES_US (5 * US_PER_S) /* to read back the devices before subscribing */
+#define FILTERS_STATE                                                                    \
+    "@subscriptions" /* kept in the outbox; no rule can have this id                     \
+                      */
+
+/* What the main thread wants of the pipeline's. Guarded by the lock; never held across
+ * I/O. */
+struct orders {
+    pthread_mutex_t lock;
+    bool subscribed;
+    struct config *config; /* a reload: to be taken over; NULL: none */
+    struct ruleset *rules;
+};
+
+struct gateway {
+    const struct clock *clock;
+    struct config
+        *config; /* of the start: store, mqtt, gateway and http run by it to the end */
+    struct config *current; /* the pipeline's; the start's or the last reload's */
+    struct outbox *outbox;
+    struct courier *courier;
+    struct history *history;
+    struct pipeline *pipeline;
+    struct inbox *inbox;
+    struct session *session;
+    struct http *http;
+    struct arrival_clock arrival;
+    struct orders orders;
+    atomic_bool woken;       /* history has something for a step */
+    atomic_bool finished;    /* the pipeline's thread ended */
+    struct config *reloaded; /* pipeline -> main: the configuration now in force; guarded
+                                by orders.lock */
+    int main_fd;             /* eventfd: wakes the main thread */
+    pthread_t thread;
+    bool has_thread;
+    struct buffer filters; /* subscribed to by the last run */
+    struct log_limit limit_outbox;
+    struct http_health
+        health; /* pipeline's part of what is served; guarded by orders.lock */
+};
+
+/* --- the pipeline's sink: the outbox --- */
+
+static void sink_event(void *ctx, const struct outgoing *o)
+{
+    struct gateway *g = ctx;
+    const struct outbox_event e = {
+        .topic = o->topic, .payload = o->payload, .qos = o->qos, .retain = o->retain};
+    uint64_t id;
+    enum brink_status status = outbox_put(g->outbox, &e, &id);
+    if (status != BRINK_OK) {
+        count(COUNT_OUTBOX_FAILURES);
+        log_limited(&g->limit_outbox, g->clock->mono(g->clock->ctx), LOG_LEVEL_ERROR,
+                    "alert could not be kept, it is lost", LOG_T("topic", o->topic),
+                    LOG_I("bytes", o->payload.n));
+    }
+}
+
+static void sink_state(void *ctx, struct text rule, struct text tenant,
+                       struct text device, struct text value)
+{
+    struct gateway *g = ctx;
+    if (outbox_put_state(g->outbox, rule, tenant, device, value) != BRINK_OK) {
+        count(COUNT_OUTBOX_FAILURES);
+        log_limited(&g->limit_outbox, g->clock->mono(g->clock->ctx), LOG_LEVEL_ERROR,
+                    "alert's state could not be kept, a restart will not know it",
+                    LOG_T("rule", rule), LOG_T("device", device));
+    }
+}
+
+static void sink_commit(void *ctx, struct mono now)
+{
+    struct gateway *g = ctx;
+    struct mono wake;
+    /* A failure was told and is tried again by outbox_step(). */
+    (void)!outbox_commit(g->outbox, now);
+    courier_step(g->courier, now, &wake);
+}
+
+/* --- the pipeline's thread --- */
+
+static struct instant instant_now(const struct gateway *g)
+{
+    struct mono mono = g->clock->mono(g->clock->ctx);
+    return (struct instant){mono, arrival_at(&g->arrival, mono)};
+}
+
+static void wake_pipeline(void *ctx)
+{
+    struct gateway *g = ctx;
+    atomic_store(&g->woken, true);
+    if (g->inbox) {
+        inbox_wake(g->inbox);
+    }
+}
+
+static void wake_main(const struct gateway *g)
+{
+    uint64_t one = 1;
+    (void)!write(g->main_fd, &one, sizeof one);
+}
+
+static void check_clock(struct gateway *g)
+{
+    int64_t by_us;
+    enum arrival_step step = arrival_check(&g->arrival, g->clock, &by_us);
+    if (step == ARRIVAL_STEPPED) {
+        count(COUNT_CLOCK_STEPS);
+        log_event(LOG_LEVEL_WARNING, "system clock was corrected, following it",
+                  LOG_N("seconds", (double)by_us / (double)US_PER_S));
+    } else if (step == ARRIVAL_IGNORED) {
+        log_event(LOG_LEVEL_WARNING,
+                  "system clock jumped and no time service holds it, arrival times stay",
+                  LOG_N("seconds", (double)by_us / (double)US_PER_S));
+    }
+}
+
+static void follow_orders(struct gateway *g, bool *subscribed)
+{
+    pthread_mutex_lock(&g->orders.lock);
+    bool want = g->orders.subscribed;
+    struct config *config = g->orders.config;
+    struct ruleset *rules = g->orders.rules;
+    g->orders.config = NULL;
+    g->orders.rules = NULL;
+    pthread_mutex_unlock(&g->orders.lock);
+    if (want != *subscribed) {
+        *subscribed = want;
+        pipeline_subscribed(g->pipeline, want, g->clock->mono(g->clock->ctx));
+    }
+    if (config) {
+        outbox_configure(g->outbox, config->alerts.sync_always, config->limits.outbox);
+        if (pipeline_reload(g->pipeline, config, rules, instant_now(g)) != BRINK_OK) {
+            log_event(LOG_LEVEL_ERROR, "out of memory at reload", LOG_END);
+        }
+        pthread_mutex_lock(&g->orders.lock);
+        g->reloaded = config;
+        pthread_mutex_unlock(&g->orders.lock);
+        wake_main(g);
+    }
+}
+
+static size_t take_batch(struct gateway *g)
+{
+    struct inbox_message m;
+    size_t n = 0;
+    while (n < BATCH_MAX && inbox_take(g->inbox, &m)) {
+        const struct raw_message raw = {
+            .topic = m.topic,
+            .payload = m.payload,
+            .arrived = m.arrived,
+            .arrived_wall = arrival_at(&g->arrival, m.arrived),
+            .retained = m.retained,
+            .too_large = m.too_large,
+        };
+        pipeline_add(g->pipeline, &raw);
+        n++;
+    }
+    return n;
+}
+
+static void sleep_until(struct gateway *g, struct mono now, struct mono wake)
+{
+    if (!inbox_sleep(g->inbox)) {
+        return;
+    }
+    struct pollfd fds[2] = {{.fd = inbox_fd(g->inbox), .events = POLLIN},
+                            {.fd = courier_fd(g->courier), .events = POLLIN}};
+    int64_t us = wake.us - now.us;
+    int ms = us <= 0              ? 0
+             : us > 60 * US_PER_S ? 60000
+                                  : (int)((us + US_PER_MS - 1) / US_PER_MS);
+    (void)poll(fds, 2, ms);
+    inbox_awake(g->inbox);
+}
+
+static void sooner(struct mono *wake, int64_t us)
+{
+    wake->us = us < wake->us ? us : wake->us;
+}
+
+static void share_health(struct gateway *g)
+{
+    struct pipeline_info info;
+    struct history_info store;
+    pipeline_info(g->pipeline, &info);
+    history_info(g->history, &store);
+    pthread_mutex_lock(&g->orders.lock);
+    g->health.devices = info.devices;
+    g->health.instances = info.instances;
+    g->health.rules = info.rules;
+    g->health.store = store;
+    g->health.outbox = outbox_count(g->outbox);
+    g->health.inbox = inbox_waiting(g->inbox);
+    g->health.alerts_connected = courier_is_connected(g->courier);
+    pthread_mutex_unlock(&g->orders.lock);
+}
+
+static void *pipeline_thread(void *ctx)
+{
+    struct gateway *g = ctx;
+    struct mono step = {0}, clock_check = {0}, watchdog = {0};
+    bool subscribed = false;
+    for (;;) {
+        bool closed =
+            inbox_is_closed(g->inbox); /* before taking: what was put stays to be taken */
+        size_t n = take_batch(g);
+        struct instant now = instant_now(g);
+        if (n > 0) {
+            pipeline_apply(g->pipeline, now);
+            inbox_applied(g->inbox);
+        } else if (closed) {
+            break;
+        }
+        follow_orders(g, &subscribed);
+        if (now.mono.us >= clock_check.us) {
+            clock_check.us = now.mono.us + CLOCK_CHECK_US;
+            check_clock(g);
+            share_health(g);
+        }
+        if (notify_watchdog_us() > 0 && now.mono.us >= watchdog.us) {
+            watchdog.us = now.mono.us + notify_watchdog_us();
+            notify_send("WATCHDOG=1");
+        }
+        /* Timers and upkeep: when due, and after each pause in the intake, since the last
+         * batch may have set a nearer one. */
+        if (n < BATCH_MAX || now.mono.us >= step.us || atomic_load(&g->woken)) {
+            struct mono wake;
+            atomic_store(&g->woken, false);
+            now = instant_now(g);
+            pipeline_step(g->pipeline, now, &step);
+            outbox_step(g->outbox, now.mono, &wake);
+            sooner(&step, wake.us);
+            courier_step(g->courier, now.mono, &wake);
+            sooner(&step, wake.us);
+            sooner(&step, clock_check.us);
+            if (notify_watchdog_us() > 0) {
+                sooner(&step, watchdog.us);
+            }
+        }
+        if (n == 0) {
+            sleep_until(g, g->clock->mono(g->clock->ctx), step);
+        }
+    }
+    pipeline_flush(g->pipeline, instant_now(g), STOP_STORE_US);
+    atomic_store(&g->finished, true);
+    wake_main(g);
+    return NULL;
+}
+
+/* --- start --- */
+
+static void restore_state(void *ctx, struct text rule, struct text tenant,
+                          struct text device, struct text value)
+{
+    struct gateway *g = ctx;
+    if (text_equal(rule, TEXT(FILTERS_STATE))) {
+        buffer_clear(&g->filters);
+        buffer_text(&g->filters, value);
+    } else {
+        pipeline_restore_alert(g->pipeline, rule, tenant, device, value, instant_now(g));
+    }
+}
+
+static void keep_filters(struct gateway *g, const struct config *c)
+{
+    struct buffer now = {0};
+    session_filters(c, &now);
+    if (buffer_ok(&now) && !text_equal(buffer_view(&now), buffer_view(&g->filters))) {
+        (void)!outbox_put_state(g->outbox, TEXT(FILTERS_STATE), TEXT(""), TEXT(""),
+                                buffer_view(&now)); /* next time, then */
+        (void)!outbox_commit(g->outbox, g->clock->mono(g->clock->ctx));
+    }
+    buffer_finish(&now);
+}
+
+/* Reads configuration and rules; every problem is printed. */
+static bool load(const char *path, struct config **ret_config, struct ruleset **ret_rules)
+{
+    struct problems problems = {0};
+    enum brink_status status = ruleset_load(path, &problems, ret_config, ret_rules);
+    problems_print(&problems, stderr);
+    problems_finish(&problems);
+    return status == BRINK_OK;
+}
+
+/* The state that other parts need before a message comes: alerts, then devices. */
+static bool restore(struct gateway *g)
+{
+    struct mono wake, now = g->clock->mono(g->clock->ctx);
+    struct mono end = {now.us + LOAD_DEVICES_US};
+    if (outbox_each_state(g->outbox, restore_state, g) != BRINK_OK) {
+        fprintf(stderr, "brink: cannot read the alerts' state in %s\n",
+                g->config->gateway.state_dir);
+        return false;
+    }
+    pipeline_restored(g->pipeline, instant_now(g));
+    history_wait_connected(g->history, g->config->store.timeout_us);
+    do {
+        pipeline_step(g->pipeline, instant_now(g), &wake);
+        now = g->clock->mono(g->clock->ctx);
+    } while (!pipeline_is_loaded(g->pipeline) && now.us < end.us);
+    return true;
+}
+
+static bool start(struct gateway *g, const char *path)
+{
+    char why[512], alerts_id[1024];
+    struct ruleset *rules = NULL;
+    struct mqtt_options options;
+    if (!load(path, &g->config, &rules)) {
+        fprintf(stderr, "brink: not started; correct the above in %s\n", path);
+        return false;
+    }
+    const struct config *c = g->current = g->config;
+    log_configure(c->log.level, c->log.format);
+    if (outbox_open(c->gateway.state_dir, c->alerts.sync_always, c->limits.outbox, why,
+                    sizeof why, &g->outbox) != BRINK_OK) {
+        fprintf(stderr, "brink: %s\n", why);
+        ruleset_free(rules);
+        return false;
+    }
+    const struct pipeline_sink sink = {g, sink_event, sink_state, sink_commit};
+    session_options(c, "-alerts", alerts_id, sizeof alerts_id, &options);
+    options.session_expiry_us = 0; /* the outbox remembers, not the broker */
+    options.packet_bytes_max = 0;
+    arrival_init(&g->arrival, g->clock);
+    /* The child is started before there is any thread. */
+    if (courier_new(&options, g->outbox, &g->courier) != BRINK_OK ||
+        history_new(c, g->clock, wake_pipeline, g, &g->history) != BRINK_OK ||
+        pipeline_new(c, rules, g->history, &sink, instant_now(g), &g->pipeline) !=
+            BRINK_OK) {
+        fprintf(stderr, "brink: cannot start: out of memory or processes\n");
+        if (!g->pipeline) {
+            ruleset_free(rules);
+        }
+        return false;
+    }
+    if (!restore(g)) {
+        return false;
+    }
+    struct inbox *inbox;
+    if (inbox_new(c->mqtt.inbox, c->limits.payload_bytes, &inbox) != BRINK_OK) {
+        fprintf(stderr, "brink: cannot start: out of memory\n");
+        return false;
+    }
+    g->inbox = inbox;
+    if (session_new(c, g->inbox, g->clock, buffer_cstr(&g->filters), &g->session) !=
+            BRINK_OK ||
+        pthread_create(&g->thread, NULL, pipeline_thread, g) != 0) {
+        fprintf(stderr, "brink: cannot start: out of memory or threads\n");
+        return false;
+    }
+    g->has_thread = true;
+    keep_filters(g, c);
+    return true;
+}
+
+/* --- the main thread --- */
+
+static void reload(struct gateway *g, const char *path)
+{
+    struct config *config = NULL;
+    struct ruleset *rules = NULL;
+    struct buffer restart = {0};
+    pthread_mutex_lock(&g->orders.lock);
+    bool busy = g->orders.config != NULL || g->reloaded != NULL;
+    pthread_mutex_unlock(&g->orders.lock);
+    notify_send("RELOADING=1\nSTATUS=reloading");
+    if (busy) {
+        log_event(LOG_LEVEL_WARNING, "still reloading, signal ignored; send it again",
+                  LOG_END);
+    } else if (!load(path, &config, &rules)) {
+        count(COUNT_RELOADS_REFUSED);
+        log_event(LOG_LEVEL_ERROR,
+                  "reload refused, nothing changed; see the problems above",
+                  LOG_S("file", path));
+    } else {
+        config_needs_restart(g->config, config, &restart);
+        if (restart.n > 0) {
+            log_event(LOG_LEVEL_WARNING, "changed, but needs a restart; ignoring for now",
+                      LOG_T("keys", buffer_view(&restart)));
+        }
+        pthread_mutex_lock(&g->orders.lock);
+        g->orders.config = config;
+        g->orders.rules = rules;
+        pthread_mutex_unlock(&g->orders.lock);
+        inbox_wake(g->inbox);
+    }
+    buffer_finish(&restart);
+}
+
+/* The pipeline took a new configuration over: the connection follows. */
+static void finish_reload(struct gateway *g)
+{
+    pthread_mutex_lock(&g->orders.lock);
+    struct config *config = g->reloaded;
+    g->reloaded = NULL;
+    pthread_mutex_unlock(&g->orders.lock);
+    if (!config) {
+        return;
+    }
+    session_reload(g->session, config);
+    if (!inbox_set_payload_max(g->inbox, config->limits.payload_bytes)) {
+        log_event(LOG_LEVEL_WARNING,
+                  "limits.payload_bytes needs a restart to grow so far",
+                  LOG_I("bytes", config->limits.payload_bytes));
+    }
+    log_configure(config->log.level, config->log.format);
+    if (g->current != g->config) {
+        config_free(g->current);
+    }
+    g->current = config;
+    count(COUNT_RELOADS);
+    log_event(LOG_LEVEL_INFO, "reloaded", LOG_I("rule_files", config->n_rule_files));
+    notify_send("READY=1\nSTATUS=running");
+}
+
+static void tell_subscribed(struct gateway *g, bool *was, bool *ready)
+{
+    bool is = session_is_subscribed(g->session);
+    if (is == *was) {
+        return;
+    }
+    *was = is;
+    pthread_mutex_lock(&g->orders.lock);
+    g->orders.subscribed = is;
+    g->health.subscribed = is;
+    g->health.was_subscribed = true;
+    pthread_mutex_unlock(&g->orders.lock);
+    inbox_wake(g->inbox);
+    if (is && !*ready) {
+        *ready = true;
+        notify_send("READY=1\nSTATUS=running");
+    } else {
+        notify_send(is ? "STATUS=running" : "STATUS=connecting to the broker");
+    }
+}
+
+static void supervise(struct gateway *g, const char *path, int signals)
+{
+    bool subscribed = false, ready = false;
+    notify_send("STATUS=connecting to the broker");
+    for (;;) {
+        struct mono now = g->clock->mono(g->clock->ctx), wake;
+        session_step(g->session, now, &wake);
+        tell_subscribed(g, &subscribed, &ready);
+        finish_reload(g);
+        int64_t us = wake.us - now.us;
+        int ms = us <= 0 ? 0 : us > 60 * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;
+        struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+                               {.fd = session_fd(g->session), .events = POLLIN},
+                               {.fd = g->main_fd, .events = POLLIN}};
+        (void)poll(fds, 3, ms);
+        uint64_t n;
+        (void)!read(g->main_fd, &n, sizeof n);
+        struct signalfd_siginfo info;
+        while (read(signals, &info, sizeof info) == (ssize_t)sizeof info) {
+            if (info.ssi_signo != SIGHUP) {
+                log_event(LOG_LEVEL_INFO, "stopping", LOG_I("signal", info.ssi_signo));
+                return;
+            }
+            reload(g, path);
+        }
+    }
+}
+
+static void read_health(void *ctx, struct http_health *ret_health)
+{
+    struct gateway *g = ctx;
+    pthread_mutex_lock(&g->orders.lock);
+    *ret_health = g->health;
+    pthread_mutex_unlock(&g->orders.lock);
+}
+
+/* In the order of a clean stop, as far as it had come up: no more intake while what came
+ * is still applied, then the pipeline empties itself, then the alerts leave. */
+static void stop(struct gateway *g)
+{
+    notify_send("STOPPING=1\nSTATUS=stopping");
+    http_stop(g->http);
+    session_free(g->session);
+    if (g->inbox) {
+        inbox_close(g->inbox);
+    }
+    if (g->has_thread) {
+        pthread_join(g->thread, NULL);
+    }
+    courier_free(g->courier, STOP_ALERTS_US);
+    pipeline_free(g->pipeline);
+    history_free(g->history);
+    outbox_close(g->outbox);
+    inbox_free(g->inbox);
+    if (g->current != g->config) {
+        config_free(g->current);
+    }
+    config_free(g->reloaded);
+    config_free(g->orders.config);
+    ruleset_free(g->orders.rules);
+    config_free(g->config);
+    buffer_finish(&g->filters);
+}
+
+int gateway_run(const char *config_path)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGHUP);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    notify_init();
+    int signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+    struct gateway g = {.clock = &clock_system};
+    pthread_mutex_init(&g.orders.lock, NULL);
+    g.main_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int status = 1;
+    if (signals < 0 || g.main_fd < 0) {
+        fprintf(stderr, "brink: cannot start: %s\n", strerror(errno));
+    } else if (start(&g, config_path)) {
+        if (g.config->http.given) {
+            g.http =
+                http_start(g.config->http.host, g.config->http.port, read_health, &g);
+        }
+        log_event(LOG_LEVEL_INFO, "started", LOG_S("version", BRINK_VERSION),
+                  LOG_S("gateway", g.config->gateway.id),
+                  LOG_S("store", g.config->store.address));
+        supervise(&g, config_path, signals);
+        status = 0;
+    }
+    stop(&g);
+    if (signals >= 0) {
+        close(signals);
+    }
+    if (g.main_fd >= 0) {
+        close(g.main_fd);
+    }
+    pthread_mutex_destroy(&g.orders.lock);
+    return status;
+}

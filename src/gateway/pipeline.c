@@ -1,0 +1,375 @@
+/* A batch on its way through the gateway. Read this file first. */
+#include "gateway/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+
+static const struct window *window_of(const struct series *s)
+{
+    return series_window(s);
+}
+
+static void leaving(void *ctx, struct instance *i, const char *reason)
+{
+    close_leaving(ctx, i, reason);
+}
+
+enum brink_status pipeline_new(const struct config *config, struct ruleset *rules,
+                               struct history *history, const struct pipeline_sink *sink,
+                               struct instant now, struct pipeline **ret_pipeline)
+{
+    struct pipeline *p = calloc(1, sizeof *p);
+    if (!p) {
+        return BRINK_E_NOMEM;
+    }
+    enum brink_status status =
+        decoder_new(config->telemetry, config->n_telemetry, &p->decoder);
+    p->scratch = calloc(ruleset_values_max(rules) + 1, sizeof *p->scratch);
+    if (status != BRINK_OK || !p->scratch) {
+        decoder_free(p->decoder);
+        free(p->scratch);
+        free(p);
+        return status != BRINK_OK ? status : BRINK_E_NOMEM;
+    }
+    p->config = config;
+    p->rules = rules;
+    p->history = history;
+    p->sink = *sink;
+    p->now = now;
+    p->last_message = p->subscribed_at = now.mono;
+    p->next_save.us = now.mono.us + SAVE_DEVICES_US;
+    p->hooks = (struct rules_hooks){
+        .ctx = p,
+        .open = open_series,
+        .close = series_free,
+        .window = window_of,
+        .readable = series_readable,
+        .degraded = series_degraded,
+        .unload = series_unload,
+        .restart = series_restart,
+        .leaving = leaving,
+    };
+    devices_init(&p->devices, rules, &p->hooks);
+    *ret_pipeline = p;
+    return BRINK_OK;
+}
+
+void pipeline_free(struct pipeline *p)
+{
+    if (!p) {
+        return;
+    }
+    devices_finish(&p->devices);
+    decoder_free(p->decoder);
+    ruleset_free(p->rules);
+    free_first_metrics(p);
+    free(p->messages);
+    free(p->values);
+    free(p->touches);
+    free(p->touched);
+    free(p->scratch);
+    buffer_finish(&p->payload);
+    buffer_finish(&p->topic);
+    buffer_finish(&p->text);
+    buffer_finish(&p->window_key);
+    free(p);
+}
+
+const struct config *pipeline_config(const struct pipeline *p)
+{
+    return p->config;
+}
+
+/* Room for `more` further items in an array that only grows. */
+static bool reserve(void *items, size_t *cap, size_t n, size_t more, size_t size)
+{
+    if (n + more <= *cap) {
+        return true;
+    }
+    size_t want = *cap ? *cap * 2 : 64;
+    want = want < n + more ? n + more : want;
+    void **array = items;
+    void *grown = realloc(*array, want * size);
+    if (!grown) {
+        return false;
+    }
+    *array = grown;
+    *cap = want;
+    return true;
+}
+
+static void drop(struct pipeline *p, enum counter why, struct log_limit *limit,
+                 const char *event, const struct message *m)
+{
+    count(why);
+    log_limited(limit, p->now.mono, LOG_LEVEL_WARNING, event, LOG_T("tenant", m->tenant),
+                LOG_T("device", m->device));
+}
+
+/* --- 1. decode --- */
+
+void pipeline_add(struct pipeline *p, const struct raw_message *raw)
+{
+    count(COUNT_MESSAGES);
+    decoder_add(p->decoder, raw);
+}
+
+/* --- 2. stage: which series does a message touch? --- */
+
+static bool stage_value(struct pipeline *p, const struct message *m,
+                        struct device *device, const struct metric_value *v)
+{
+    struct cell *cell = device_cell(device, v->metric);
+    if (!cell || cell->n_uses == 0) {
+        return true;
+    }
+    if (!reserve(&p->values, &p->cap_values, p->n_values, 1, sizeof *p->values) ||
+        !reserve(&p->touches, &p->cap_touches, p->n_touches, cell->n_uses,
+                 sizeof *p->touches)) {
+        return false;
+    }
+    p->values[p->n_values++] =
+        (struct staged_value){cell, v->value, (uint32_t)p->n_touches, cell->n_uses};
+    for (uint32_t u = 0; u < cell->n_uses; u++) {
+        const struct use *use = &device->uses[cell->first_use + u];
+        struct instance *i = device->instances[use->instance];
+        struct series *s = i->series[use->metric];
+        int staged =
+            s ? history_stage(p->history, s, (struct point){m->at, v->value}) : -1;
+        p->touches[p->n_touches++] = (struct touch){i, staged};
+    }
+    return true;
+}
+
+enum staging { STAGED, STAGE_DROPPED, STAGE_CUT };
+
+/* STAGE_CUT: what this message does to its device would disturb those staged before it;
+ * the batch ends in front of it. */
+static enum staging stage_message(struct pipeline *p, const struct message *m)
+{
+    enum brink_status why = BRINK_OK;
+    struct device *device = devices_get(&p->devices, m->tenant, m->device,
+                                        p->config->limits.devices, p->now.mono, &why);
+    if (!device) {
+        if (why == BRINK_E_LIMIT) {
+            drop(p, COUNT_DROP_DEVICE_LIMIT, &p->limit_device,
+                 "limits.devices reached, dropping a new device's message", m);
+        } else {
+            drop(p, COUNT_DROP_NO_MEMORY, &p->limit_memory,
+                 "out of memory, dropping a message", m);
+        }
+        return STAGE_DROPPED;
+    }
+    bool moves =
+        m->site.n > 0 && !(device->site && text_equal(text_of(device->site), m->site));
+    bool restarts = m->n_readings > 0 && device_clock_back(device, m->at, m->arrived);
+    if ((moves || restarts) && p->n_messages > 0) {
+        return STAGE_CUT;
+    }
+    if (m->has_seq && device_seq_seen(device, m->entry, m->seq)) {
+        count(COUNT_DROP_REDELIVERED);
+        return STAGE_DROPPED;
+    }
+    enum brink_status status =
+        moves ? device_set_site(&p->devices, device, m->site) : BRINK_OK;
+    status = status == BRINK_OK ? device_bind(&p->devices, device) : status;
+    if (restarts) {
+        count(COUNT_CLOCK_BACK);
+        log_event(
+            LOG_LEVEL_WARNING, "device clock was set back, its windows start anew",
+            LOG_T("tenant", m->tenant), LOG_T("device", m->device),
+            LOG_N("seconds", (double)(device->newest.us - m->at.us) / (double)US_PER_S));
+        device_restart_at(&p->devices, device, m->at, m->arrived);
+    }
+    if (m->n_readings > 0) {
+        device_clock_note(device, m->at, m->arrived);
+    }
+    size_t first = p->n_values;
+    size_t n = status == BRINK_OK ? ruleset_values(p->rules, m, p->scratch) : 0;
+    for (size_t v = 0; v < n && status == BRINK_OK; v++) {
+        status = stage_value(p, m, device, &p->scratch[v]) ? BRINK_OK : BRINK_E_NOMEM;
+    }
+    if (status != BRINK_OK ||
+        !reserve(&p->messages, &p->cap_messages, p->n_messages, 1, sizeof *p->messages)) {
+        drop(p, COUNT_DROP_NO_MEMORY, &p->limit_memory,
+             "out of memory, dropping a message", m);
+        return STAGE_DROPPED;
+    }
+    p->messages[p->n_messages++] = (struct staged_message){
+        m, device, (uint32_t)first, (uint32_t)(p->n_values - first)};
+    return STAGED;
+}
+
+/* --- 4. admit and evaluate, message by message --- */
+
+static void touch(struct pipeline *p, struct instance *i)
+{
+    if (i->touched != p->serial &&
+        reserve(&p->touched, &p->cap_touched, p->n_touched, 1, sizeof *p->touched)) {
+        i->touched = p->serial;
+        p->touched[p->n_touched++] = i;
+    }
+}
+
+/* Enters one value; the instances for which it changed something are touched. */
+static void apply_value(struct pipeline *p, const struct staged_value *v,
+                        const struct message *m, int64_t silence)
+{
+    struct cell *cell = v->cell;
+    bool late = cell->known && m->at.us < cell->at.us;
+    bool same = cell->known && m->at.us == cell->at.us && v->value == cell->value;
+    bool inserted = false;
+    if (!late && !same) {
+        cell->known = true;
+        cell->at = m->at;
+        cell->value = v->value;
+    }
+    cell->seen_us = silence;
+    for (uint32_t t = 0; t < v->n_touches; t++) {
+        const struct touch *touched = &p->touches[v->first_touch + t];
+        struct instance *i = touched->instance;
+        bool changed = !late && !same;
+        if (touched->staged >= 0) {
+            enum window_push push = history_admit(p->history, touched->staged);
+            changed = push == WINDOW_APPENDED || push == WINDOW_INSERTED;
+            inserted = inserted || push == WINDOW_INSERTED;
+        }
+        i->data_us = silence;
+        /* A run that was killed may have written a reading without deciding on it: the
+         * first reading after a start is looked at even if it is held already. */
+        if (changed || !i->evaluated) {
+            touch(p, i);
+        }
+    }
+    if (same) {
+        count(COUNT_READING_DUPLICATE);
+    } else if (late && !inserted) {
+        count(COUNT_READING_LATE);
+    }
+}
+
+static void move_timeline(struct device *device, const struct message *m)
+{
+    bool reading = m->n_readings > 0;
+    /* A heartbeat's time is its arrival: it leads the timeline only until a reading does.
+     */
+    if ((reading && !device->has_reading) ||
+        (m->at.us > device->newest.us && (reading || !device->has_reading))) {
+        device->newest = m->at;
+        device->newest_arrived = m->arrived;
+    }
+    device->has_reading = device->has_reading || reading;
+}
+
+/* The device's own clock may run ahead of ours (a backlog): what is due by it moves
+ * along. */
+static void pull_timers(struct pipeline *p, struct device *device)
+{
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        struct instance *i = device->instances[k];
+        if (i->touched != p->serial && i->due_wall != INT64_MAX) {
+            int64_t due = device->newest_arrived.us + (i->due_wall - device->newest.us);
+            if (i->timer.place != 0 && due < i->timer.due) {
+                (void)!heap_set(&p->devices.timers, &i->timer,
+                                due); /* a move cannot fail */
+            }
+        }
+    }
+}
+
+static int by_rule(const void *a, const void *b)
+{
+    /* Instances stand in the order of the rules; their addresses do not. */
+    const struct instance *x = *(struct instance *const *)a,
+                          *y = *(struct instance *const *)b;
+    return strcmp(x->rule->id, y->rule->id);
+}
+
+static void apply_message(struct pipeline *p, const struct staged_message *s)
+{
+    const struct message *m = s->message;
+    struct device *device = s->device;
+    int64_t silence = silence_now(&p->devices.silence, m->arrived);
+    if (m->n_readings > 0 && device->has_reading && m->at.us > device->newest.us) {
+        advance_device(p, device, m->at);
+    }
+    move_timeline(device, m);
+    device->seen_us = silence;
+    device->seen_wall.us = p->now.wall.us - (p->now.mono.us - m->arrived.us);
+    device_mark_dirty(&p->devices, device);
+    p->serial++;
+    p->n_touched = 0;
+    for (uint32_t v = 0; v < s->n_values; v++) {
+        apply_value(p, &p->values[s->first_value + v], m, silence);
+    }
+    for (uint32_t k = 0; device->n_silent > 0 && k < device->n_instances; k++) {
+        if (device->instances[k]->rule->has_silent) {
+            touch(p, device->instances[k]);
+        }
+    }
+    if (p->n_touched > 1) {
+        qsort(p->touched, p->n_touched, sizeof(struct instance *), by_rule);
+    }
+    struct moment moment = {
+        .by_reading = true, .at = m->at, .now = device->newest, .silence_us = silence};
+    if (m->n_readings == 0) {
+        moment.at = moment.now = device_now(device, m->arrived);
+    }
+    for (size_t t = 0; t < p->n_touched; t++) {
+        decide(p, p->touched[t], &moment);
+    }
+    pull_timers(p, device);
+}
+
+/* The devices whose pending state changed are saved before the broker is told that their
+ * messages are done with: with `inbox: 0` a kill then forgets nothing. */
+static void save_urgent(struct pipeline *p)
+{
+    if (!p->urgent || p->config->mqtt.inbox > 0) {
+        p->urgent = false;
+        return;
+    }
+    for (size_t k = 0; k < p->n_messages; k++) {
+        if (p->messages[k].device->urgent) {
+            save_device(p, p->messages[k].device);
+            p->messages[k].device->urgent = false;
+        }
+    }
+    p->urgent = false;
+    history_exchange(p->history, p->now.mono);
+}
+
+void pipeline_apply(struct pipeline *p, struct instant now)
+{
+    size_t n, i = 0;
+    const struct message *messages = decoder_messages(p->decoder, &n);
+    p->now = now;
+    if (n > 0) {
+        p->last_message = now.mono;
+    }
+    while (i < n) {
+        p->n_messages = p->n_values = p->n_touches = 0;
+        while (i < n && stage_message(p, &messages[i]) != STAGE_CUT) {
+            i++;
+        }
+        history_exchange(p->history, now.mono); /* 3. one round trip for all of them */
+        for (size_t k = 0; k < p->n_messages; k++) {
+            apply_message(p, &p->messages[k]);
+        }
+        history_reset_batch(p->history);
+        save_urgent(p);
+    }
+    decoder_reset(p->decoder);
+    p->sink.commit(p->sink.ctx, now.mono); /* 5. durable before it is sent */
+}
+
+void pipeline_info(const struct pipeline *p, struct pipeline_info *ret_info)
+{
+    *ret_info = (struct pipeline_info){
+        .devices = p->devices.by_field.n,
+        .instances = p->devices.n_instances,
+        .rules = p->rules->n_rules,
+    };
+}

@@ -1,0 +1,94 @@
+/* The way of a reading: decode -> stage -> exchange with Valkey -> admit -> evaluate ->
+ * alert.
+ *
+ * This is the one engine: `brink run` feeds it from MQTT and drains it into the outbox;
+ * whoever else brings a clock, a source and a sink gets the same alerts. One thread owns
+ * a pipeline and everything in it; nothing here reads a clock or a socket, except
+ * history's exchange. */
+#ifndef BRINK_GATEWAY_PIPELINE_H
+#define BRINK_GATEWAY_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "config/config.h"
+#include "decode/decode.h"
+#include "history/history.h"
+#include "rules/ruleset.h"
+#include "rules/state.h"
+
+#define SAVE_DEVICES_US                                                                  \
+    (4 * US_PER_S) /* a device's state is at most about this old in Valkey (SPEC 5.6: 5  \
+                      s) */
+#define DRAIN_IDLE_US                                                                    \
+    (250 * US_PER_MS) /* intake idle for so long: what the broker queued was taken       \
+                         (SPEC 4.8) */
+#define DRAIN_MAX_US (5 * US_PER_S)
+
+/* An alert on its way out. Views for the call. */
+struct outgoing {
+    struct text topic, payload;
+    int qos;
+    bool retain;
+};
+
+struct pipeline_sink {
+    void *ctx;
+    void (*event)(void *ctx, const struct outgoing *event);
+    /* An alert's state, opaque; value.n == 0: none any more. In one transaction with the
+     * events before the next commit. */
+    void (*state)(void *ctx, struct text rule, struct text tenant, struct text device,
+                  struct text value);
+    void (*commit)(void *ctx, struct mono now);
+};
+
+struct pipeline;
+
+/* rules: taken over on success. config: borrowed until pipeline_reload() or
+ * pipeline_free(); history: borrowed. */
+enum brink_status pipeline_new(const struct config *config, struct ruleset *rules,
+                               struct history *history, const struct pipeline_sink *sink,
+                               struct instant now,
+                               struct pipeline **ret_pipeline) BRINK_MUST_CHECK;
+void pipeline_free(struct pipeline *p);
+const struct config *pipeline_config(const struct pipeline *p);
+
+/* What the outbox kept of the last run: one call an alert, before the first message. */
+void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
+                            struct text device, struct text value, struct instant now);
+/* After the last restored alert: takes notice of rules whose first metric changed
+ * (SPEC 5.1). */
+void pipeline_restored(struct pipeline *p, struct instant now);
+
+/* Are the devices that Valkey knows of read back? */
+bool pipeline_is_loaded(const struct pipeline *p);
+
+/* Decodes one MQTT message into the batch at hand. */
+void pipeline_add(struct pipeline *p, const struct raw_message *raw);
+/* Applies the batch and commits what it decided. */
+void pipeline_apply(struct pipeline *p, struct instant now);
+/* Everything that is due by time alone, and housekeeping. *ret_wake: to be called again
+ * not later. */
+void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake);
+
+/* The subscription is in place, or gone: silence counts only in between (SPEC 4.8). */
+void pipeline_subscribed(struct pipeline *p, bool subscribed, struct mono now);
+
+/* Another configuration (borrowed, in place of the last) and its rules (taken over)
+ * (SPEC 1.3). On E_NOMEM before the swap nothing changed. */
+enum brink_status pipeline_reload(struct pipeline *p, const struct config *config,
+                                  struct ruleset *rules,
+                                  struct instant now) BRINK_MUST_CHECK;
+
+/* A clean stop: writes every device's state and what history still has to write, at most
+ * timeout_us. */
+void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us);
+
+struct pipeline_info {
+    size_t devices, instances, rules, firing, pending;
+};
+void pipeline_info(const struct pipeline *p, struct pipeline_info *ret_info);
+
+#endif

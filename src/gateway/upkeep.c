@@ -1,0 +1,502 @@
+/* What happens without a message: timers, saved state, forgetting, reload. */
+#include "gateway/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "base/number.h"
+
+#define TIMERS_A_STEP 4096 /* evaluated before messages are looked at again */
+#define SWEEP_A_STEP 1024  /* devices looked at for forgetting */
+#define SWEEP_EVERY_US (US_PER_S)
+#define ADVANCES_MAX                                                                     \
+    64 /* evaluations of one rule by time alone in a gap between two readings */
+#define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
+
+/* --- timers --- */
+
+/* Exactly when an instance is due on the monotonic clock; INT64_MAX: never, as things
+ * are. */
+static int64_t exact_due(const struct pipeline *p, const struct instance *i,
+                         struct mono now)
+{
+    int64_t due = INT64_MAX;
+    if (i->due_wall != INT64_MAX) {
+        due = i->device->newest_arrived.us + (i->due_wall - i->device->newest.us);
+    }
+    if (i->due_silence != INT64_MAX && p->devices.silence.runs) {
+        int64_t at = now.us + (i->due_silence - silence_now(&p->devices.silence, now));
+        due = at < due ? at : due;
+    }
+    return due;
+}
+
+static void decide_by_time(struct pipeline *p, struct instance *i, struct mono at)
+{
+    struct moment m = {
+        .now = device_now(i->device, at),
+        .silence_us = silence_now(&p->devices.silence, at),
+    };
+    decide(p, i, &m);
+}
+
+static bool drained(const struct pipeline *p, struct mono now)
+{
+    int64_t idle =
+        now.us - (p->last_message.us > p->subscribed_at.us ? p->last_message.us
+                                                           : p->subscribed_at.us);
+    return idle >= DRAIN_IDLE_US || now.us - p->subscribed_at.us >= DRAIN_MAX_US;
+}
+
+static void run_timers(struct pipeline *p, struct mono now)
+{
+    struct heap *timers = &p->devices.timers;
+    struct heap_item *first;
+    for (size_t n = 0;
+         n < TIMERS_A_STEP && (first = heap_first(timers)) && first->due <= now.us; n++) {
+        struct instance *i =
+            (struct instance *)(void *)((char *)first - offsetof(struct instance, timer));
+        int64_t due = exact_due(p, i, now);
+        if (due == INT64_MAX) {
+            heap_remove(timers, first);
+        } else if (due > now.us) {
+            (void)!heap_set(timers, first, due); /* a move cannot fail */
+        } else if (i->due_silence <= silence_now(&p->devices.silence, now) &&
+                   !drained(p, now)) {
+            (void)!heap_set(timers, first, now.us + DRAIN_IDLE_US / 2);
+        } else {
+            heap_remove(timers, first);
+            struct mono kept = p->now.mono;
+            p->now.mono.us = due; /* so that schedule() sees this very moment */
+            decide_by_time(p, i, (struct mono){due});
+            p->now.mono = kept;
+        }
+    }
+}
+
+void advance_device(struct pipeline *p, struct device *device, struct wall to)
+{
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        struct instance *i = device->instances[k];
+        for (size_t n = 0; i->due_wall < to.us && n < ADVANCES_MAX; n++) {
+            /* The moment on the monotonic clock at which the device's would have shown
+             * it. */
+            struct mono kept = p->now.mono;
+            struct mono at = {device->newest_arrived.us +
+                              (i->due_wall - device->newest.us)};
+            struct moment m = {
+                .now = {i->due_wall},
+                .silence_us =
+                    silence_now(&p->devices.silence, at.us < kept.us ? at : kept),
+            };
+            p->now.mono = at;
+            decide(p, i, &m);
+            p->now.mono = kept;
+        }
+    }
+}
+
+/* --- series --- */
+
+struct series *open_series(void *ctx, struct instance *user, size_t metric)
+{
+    struct pipeline *p = ctx;
+    const struct rule *r = user->rule;
+    const struct rule_metric *m = &r->metrics[metric];
+    struct series *s = NULL;
+    buffer_clear(&p->window_key);
+    history_key(&p->window_key, text_of(user->device->tenant), text_of(r->id),
+                text_of(user->device->id),
+                m->is_first_series ? (struct text){0} : text_of(m->name));
+    if (!buffer_ok(&p->window_key) || series_new(p->history, buffer_view(&p->window_key),
+                                                 &m->window, user, &s) != BRINK_OK) {
+        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
+                    "out of memory, a rule's window is unknown", LOG_S("rule", r->id),
+                    LOG_S("device", user->device->id));
+        return NULL;
+    }
+    for (const struct restarted_rule *x = p->restarted; x; x = x->next) {
+        if (strcmp(x->id, r->id) == 0 && x->generation > user->device->generation) {
+            series_restart(s);
+        }
+    }
+    return s;
+}
+
+/* A rule's plain key holds its first metric: where that changed, the stored lists are
+ * another metric's. The outbox remembers which it was. */
+struct first_metric {
+    char *rule, *metric;
+};
+
+void free_first_metrics(struct pipeline *p)
+{
+    struct first_metric *f;
+    for (size_t i = 0; (f = map_next(&p->known_first, &i));) {
+        free(f->rule);
+        free(f->metric);
+        free(f);
+    }
+    map_finish(&p->known_first);
+    for (struct restarted_rule *r = p->restarted, *next; r; r = next) {
+        next = r->next;
+        free(r->id);
+        free(r);
+    }
+}
+
+static struct first_metric *note_first(struct pipeline *p, struct text rule,
+                                       struct text metric)
+{
+    struct first_metric *f = map_get(&p->known_first, rule);
+    if (!f) {
+        f = calloc(1, sizeof *f);
+        if (!f || !(f->rule = text_dup(rule)) ||
+            map_put(&p->known_first, text_of(f->rule), f) != BRINK_OK) {
+            if (f) {
+                free(f->rule);
+            }
+            free(f);
+            return NULL;
+        }
+    }
+    char *copy = text_dup(metric);
+    if (copy) {
+        free(f->metric);
+        f->metric = copy;
+    }
+    return f;
+}
+
+static void restart_rule(struct pipeline *p, const char *id, uint32_t generation)
+{
+    struct restarted_rule *r = p->restarted;
+    while (r && strcmp(r->id, id) != 0) {
+        r = r->next;
+    }
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r || !(r->id = text_dup(text_of(id)))) {
+            free(r);
+            return;
+        }
+        r->next = p->restarted;
+        p->restarted = r;
+    }
+    r->generation = generation;
+}
+
+/* Compares every rule's first series with what is known of it; p->rules are the rules to
+ * come. */
+void first_metrics(struct pipeline *p)
+{
+    uint32_t generation = p->devices.generation + (p->devices.rules != p->rules);
+    for (size_t k = 0; k < p->rules->n_rules; k++) {
+        const struct rule *r = p->rules->rules[k];
+        const char *first = NULL;
+        for (size_t m = 0; m < r->n_metrics; m++) {
+            first = r->metrics[m].is_first_series ? r->metrics[m].name : first;
+        }
+        const struct first_metric *known = map_get(&p->known_first, text_of(r->id));
+        if (!first || (known && known->metric && strcmp(known->metric, first) == 0)) {
+            continue;
+        }
+        if (known && known->metric) {
+            log_event(
+                LOG_LEVEL_WARNING, "rule's first metric changed, its windows start anew",
+                LOG_S("rule", r->id), LOG_S("was", known->metric), LOG_S("is", first));
+            restart_rule(p, r->id, generation);
+        }
+        if (note_first(p, text_of(r->id), text_of(first))) {
+            p->sink.state(p->sink.ctx, text_of(r->id), TEXT(""), TEXT(""),
+                          text_of(first));
+        }
+    }
+}
+
+/* --- saved state --- */
+
+void save_device(struct pipeline *p, struct device *device)
+{
+    buffer_clear(&p->text);
+    device_state_print(&p->devices, device, p->now, &p->text);
+    if (buffer_ok(&p->text)) {
+        history_put_device(p->history, text_of(device->field), buffer_view(&p->text));
+    }
+}
+
+static void save_devices(struct pipeline *p, size_t most)
+{
+    for (; p->devices.dirty && most > 0; most--) {
+        struct device *device = p->devices.dirty;
+        p->devices.dirty = device->dirty_next;
+        device->dirty = device->urgent = false;
+        save_device(p, device);
+    }
+}
+
+static void save_alive(struct pipeline *p)
+{
+    if (p->devices.silence.runs) {
+        char text[NUMBER_BYTES];
+        size_t n = number_print_seconds(p->now.wall.us, text);
+        history_put_device(p->history, TEXT(GATEWAY_FIELD), (struct text){text, n});
+    }
+}
+
+static void schedule_device(struct pipeline *p, struct device *device)
+{
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        schedule(p, device->instances[k]);
+    }
+}
+
+/* A window that was firing, pending or counted may change by emptying alone: it is read
+ * without waiting for a reading. */
+static void want_windows(struct instance *i)
+{
+    const struct rule *r = i->rule;
+    bool held = false;
+    for (size_t h = 0; h < r->n_held; h++) {
+        held = held || i->held[h].onset.us != 0;
+    }
+    for (size_t m = 0; m < r->n_metrics; m++) {
+        bool counts = false;
+        for (size_t k = 0; k < r->metrics[m].window.n_spans; k++) {
+            counts =
+                counts || (r->metrics[m].window.spans[k].functions & (1u << FN_COUNT));
+        }
+        if (i->series[m] && (counts || held || i->alert.phase != ALERT_INACTIVE)) {
+            series_want(i->series[m]);
+        }
+    }
+}
+
+void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
+                            struct text id, struct text value, struct instant now)
+{
+    struct saved_alert saved;
+    enum brink_status why;
+    p->now = now;
+    if (tenant.n == 0 && id.n == 0) {
+        (void)note_first(p, rule, value); /* out of memory: as if it had not changed */
+        return;
+    }
+    if (saved_alert_parse(value, &saved) != BRINK_OK) {
+        log_limited(&p->limit_state, now.mono, LOG_LEVEL_WARNING,
+                    "stored alert is unreadable, forgetting it", LOG_T("rule", rule),
+                    LOG_T("tenant", tenant), LOG_T("device", id));
+        p->sink.state(p->sink.ctx, rule, tenant, id, TEXT(""));
+        return;
+    }
+    struct device *device =
+        devices_get(&p->devices, tenant, id, p->config->limits.devices, now.mono, &why);
+    struct instance *i = NULL;
+    if (device &&
+        (!saved.site || device->site ||
+         device_set_site(&p->devices, device, text_of(saved.site)) == BRINK_OK) &&
+        device_bind(&p->devices, device) == BRINK_OK) {
+        i = device_instance(device, rule);
+    }
+    if (i) {
+        saved_alert_apply(&saved, i, now);
+        device->has_reading = device->newest.us != INT64_MIN;
+        want_windows(i);
+        schedule_device(p, device);
+    } else {
+        close_saved(p, &saved, rule, tenant, id);
+    }
+    saved_alert_finish(&saved);
+}
+
+void pipeline_restored(struct pipeline *p, struct instant now)
+{
+    p->now = now;
+    first_metrics(p);
+    p->sink.commit(p->sink.ctx, now.mono);
+}
+
+/* One device's line from Valkey. */
+static void visit_device(void *ctx, struct text field, struct text value)
+{
+    struct pipeline *p = ctx;
+    const char *slash =
+        field.p ? memchr(field.p, '/', field.n) : NULL; /* field.p == NULL: the end */
+    double seconds;
+    enum brink_status why;
+    if (!field.p) {
+        p->devices_loaded = true;
+        return;
+    }
+    if (text_equal(field, TEXT(GATEWAY_FIELD))) {
+        if (number_parse(value, &seconds) == BRINK_OK && seconds > 0 && seconds < 9e9) {
+            p->alive.us = number_seconds_to_us(seconds);
+        }
+        return;
+    }
+    if (!slash) {
+        return;
+    }
+    struct text tenant = {field.p, (size_t)(slash - field.p)};
+    struct text id = {slash + 1, field.n - tenant.n - 1};
+    if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field)) {
+        return;
+    }
+    struct device *device = devices_get(&p->devices, tenant, id,
+                                        p->config->limits.devices, p->now.mono, &why);
+    if (device &&
+        device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
+        device->has_reading = device->has_reading || device->newest.us != INT64_MIN;
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            want_windows(device->instances[k]);
+        }
+        schedule_device(p, device);
+    }
+}
+
+bool pipeline_is_loaded(const struct pipeline *p)
+{
+    return p->devices_loaded;
+}
+
+/* --- forgetting --- */
+
+static void sweep(struct pipeline *p)
+{
+    int64_t forget = p->config->limits.forget_after_us;
+    for (size_t n = 0; n < SWEEP_A_STEP; n++) {
+        struct device *device = map_next(&p->devices.by_field, &p->sweep);
+        if (!device) {
+            p->sweep = 0;
+            return;
+        }
+        if (device->seen_wall.us != 0 &&
+            p->now.wall.us - device->seen_wall.us >= forget) {
+            log_event(LOG_LEVEL_INFO,
+                      "device unheard of for limits.forget_after, forgetting it",
+                      LOG_S("tenant", device->tenant), LOG_S("device", device->id));
+            history_put_device(p->history, text_of(device->field), TEXT(""));
+            devices_remove(&p->devices, device, "device_forgotten");
+        } else if (!device->dirty && device->bound) {
+            (void)device_unbind(&p->devices, device); /* not yet: still needed */
+        }
+    }
+}
+
+/* --- a step --- */
+
+static void follow_history(struct pipeline *p)
+{
+    struct instance *i;
+    while ((i = history_next_changed(p->history))) {
+        struct moment m = {
+            .by_reading = true,
+            .at = i->device->newest,
+            .now = i->device->newest,
+            .silence_us = silence_now(&p->devices.silence, p->now.mono),
+        };
+        if (i->device->newest.us == INT64_MIN) {
+            m.by_reading = false;
+            m.at = m.now = p->now.wall;
+        }
+        decide(p, i, &m);
+    }
+}
+
+static void sooner(struct mono *wake, int64_t us)
+{
+    wake->us = us < wake->us ? us : wake->us;
+}
+
+void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake)
+{
+    struct mono wake = {now.mono.us + SAVE_DEVICES_US}, history_wake;
+    p->now = now;
+    if (!p->devices_asked) {
+        p->devices_asked = true;
+        history_load_devices(p->history, visit_device, p);
+    }
+    history_step(p->history, now.mono, &history_wake);
+    sooner(&wake, history_wake.us);
+    follow_history(p);
+    run_timers(p, now.mono);
+    if (now.mono.us >= p->next_save.us) {
+        p->next_save.us = now.mono.us + SAVE_DEVICES_US;
+        save_alive(p);
+        save_devices(p, SIZE_MAX);
+    }
+    if (now.mono.us >= p->next_sweep.us) {
+        p->next_sweep.us = now.mono.us + SWEEP_EVERY_US;
+        sweep(p);
+    }
+    p->sink.commit(p->sink.ctx, now.mono);
+    const struct heap_item *first = heap_first(&p->devices.timers);
+    if (first) {
+        sooner(&wake, first->due);
+    }
+    sooner(&wake, p->next_save.us);
+    sooner(&wake, p->next_sweep.us);
+    *ret_wake = wake;
+}
+
+void pipeline_subscribed(struct pipeline *p, bool subscribed, struct mono now)
+{
+    struct device *device;
+    p->now.mono = now;
+    if (!subscribed) {
+        silence_stop(&p->devices.silence, now);
+        return;
+    }
+    silence_start(&p->devices.silence, now);
+    p->subscribed_at = now;
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        schedule_device(p, device);
+    }
+}
+
+/* --- reload --- */
+
+enum brink_status pipeline_reload(struct pipeline *p, const struct config *config,
+                                  struct ruleset *rules, struct instant now)
+{
+    struct decoder *decoder;
+    struct device *device;
+    if (ruleset_adopt(rules, config, p->rules) != BRINK_OK) {
+        ruleset_free(rules);
+        return BRINK_E_NOMEM;
+    }
+    struct metric_value *scratch = calloc(ruleset_values_max(rules) + 1, sizeof *scratch);
+    if (!scratch ||
+        decoder_new(config->telemetry, config->n_telemetry, &decoder) != BRINK_OK) {
+        free(scratch);
+        ruleset_free(rules);
+        return BRINK_E_NOMEM;
+    }
+    p->now = now;
+    struct ruleset *old_rules = p->rules;
+    p->config = config;
+    p->rules = rules;
+    first_metrics(p);
+    history_set_limits(p->history, config->limits.points_per_window);
+    enum brink_status status = devices_set_rules(&p->devices, rules);
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        schedule_device(p, device);
+    }
+    decoder_free(p->decoder);
+    p->decoder = decoder;
+    free(p->scratch);
+    p->scratch = scratch;
+    ruleset_free(old_rules);
+    p->sink.commit(p->sink.ctx, now.mono);
+    return status;
+}
+
+void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us)
+{
+    p->now = now;
+    save_alive(p);
+    save_devices(p, SIZE_MAX);
+    history_flush(p->history, timeout_us);
+    p->sink.commit(p->sink.ctx, now.mono);
+}

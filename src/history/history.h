@@ -2,20 +2,24 @@
  *
  * A batch goes through it in four steps:
  *   1. history_stage() for each reading of each series that it touches, in order;
- *   2. history_exchange() once: one conditional append a touched series, all in one pipelined
- *      exchange; a series whose value is not what was last seen is read from the answer and staged anew;
- *   3. history_admit() for each staged reading, in the same order: only now it enters its window;
+ *   2. history_exchange() once: one conditional append a touched series, all in one
+ * pipelined exchange; a series whose value is not what was last seen is read from the
+ * answer and staged anew;
+ *   3. history_admit() for each staged reading, in the same order: only now it enters its
+ * window;
  *   4. history_reset_batch().
- * So what a rule sees after each admit is the window at that point of the device's history, already
- * confirmed or known not to be (series_readable).
+ * So what a rule sees after each admit is the window at that point of the device's
+ * history, already confirmed or known not to be (series_readable).
  *
- * A series that was never read (after a start, or after its memory was given back) is staged as if its key were
- * missing: the append's refusal brings the value. Windows in memory mirror what Valkey confirmed; when
- * Valkey is away, series_readable() is false (with fallback: memory, series_degraded() is true instead), and readings are
- * kept as pending, within points_per_window, until it returns.
+ * A series that was never read (after a start, or after its memory was given back) is
+ * staged as if its key were missing: the append's refusal brings the value. Windows in
+ * memory mirror what Valkey confirmed; when Valkey is away, series_readable() is false
+ * (with fallback: memory, series_degraded() is true instead), and readings are kept as
+ * pending, within points_per_window, until it returns.
  *
- * All of it belongs to the pipeline's thread, except connecting, which a thread of its own does
- * (store.h). The pipeline is never held longer than one `timeout`, and only once an outage. */
+ * All of it belongs to the pipeline's thread, except connecting, which a thread of its
+ * own does (store.h). The pipeline is never held longer than one `timeout`, and only once
+ * an outage. */
 #ifndef BRINK_HISTORY_HISTORY_H
 #define BRINK_HISTORY_HISTORY_H
 
@@ -42,15 +46,16 @@ enum store_state {
 
 struct history_info {
     enum store_state state;
-    char reason[160];      /* why it is down */
-    struct mono since;     /* of the state */
+    char reason[160];  /* why it is down */
+    struct mono since; /* of the state */
     size_t series, pending_points;
-    uint64_t evicted_keys; /* the server's, as last read from INFO */
+    uint64_t evicted_keys;       /* the server's, as last read from INFO */
     bool evicts, no_append_file; /* warned of (SPEC 5.7) */
     char server_version[32];
 };
 
-/* wake: called by the connecting thread when something is ready for history_step(). Borrowed config. */
+/* wake: called by the connecting thread when something is ready for history_step().
+ * Borrowed config. */
 enum brink_status history_new(const struct config *config, const struct clock *clock,
                               void (*wake)(void *ctx), void *wake_ctx,
                               struct history **ret_history) BRINK_MUST_CHECK;
@@ -61,24 +66,31 @@ void history_info(const struct history *h, struct history_info *ret_info);
 /* Limits changed by a reload. */
 void history_set_limits(struct history *h, uint32_t points_per_window);
 
-/* key: "wbuf:..." built by history_key(); copied. spec: borrowed, outlives the series. user: given back by
- * history_next_changed(). longest_us: for the TTL, max(2 x width, 120 s); 0: by count alone, 7 d. */
-enum brink_status series_new(struct history *h, struct text key, const struct window_spec *spec,
-                             void *user, struct series **ret_series) BRINK_MUST_CHECK;
+/* key: "wbuf:..." built by history_key(); copied. spec: borrowed, outlives the series.
+ * user: given back by history_next_changed(). longest_us: for the TTL, max(2 x width, 120
+ * s); 0: by count alone, 7 d. */
+enum brink_status series_new(struct history *h, struct text key,
+                             const struct window_spec *spec, void *user,
+                             struct series **ret_series) BRINK_MUST_CHECK;
 void series_free(struct series *s);
 const struct window *series_window(const struct series *s);
-bool series_readable(const struct series *s); /* its window is what Valkey holds, and Valkey can be asked; or degraded */
-bool series_degraded(const struct series *s); /* readable only thanks to fallback: memory */
-/* Asks that the value be read at the next exchange although no reading came (start: timers on windows). */
+bool series_readable(const struct series *s); /* its window is what Valkey holds, and
+                                                 Valkey can be asked; or degraded */
+bool series_degraded(
+    const struct series *s); /* readable only thanks to fallback: memory */
+/* Asks that the value be read at the next exchange although no reading came (start:
+ * timers on windows). */
 void series_want(struct series *s);
-/* Gives the window's memory back if nothing is pending; the value stays in Valkey and is read again when needed. False: pending. */
+/* Gives the window's memory back if nothing is pending; the value stays in Valkey and is
+ * read again when needed. False: pending. */
 bool series_unload(struct series *s);
-/* The stored list starts anew: a device whose clock was set back (SPEC 4.4), or a series whose first metric changed. */
+/* The stored list starts anew: a device whose clock was set back (SPEC 4.4), or a series
+ * whose first metric changed. */
 void series_restart(struct series *s);
 
 /* wbuf:{tenant}:{rule}:{device}[/metric] with the tenant escaped (SPEC 5.1). */
-void history_key(struct buffer *out, struct text tenant, struct text rule, struct text device,
-                 struct text metric /* n == 0: the rule's first */);
+void history_key(struct buffer *out, struct text tenant, struct text rule,
+                 struct text device, struct text metric /* n == 0: the rule's first */);
 
 /* Returns the staged reading's number (0, 1, 2... in this batch) or -1: out of memory. */
 int history_stage(struct history *h, struct series *s, struct point p);
@@ -88,23 +100,31 @@ void history_exchange(struct history *h, struct mono now);
 enum window_push history_admit(struct history *h, int i);
 void history_reset_batch(struct history *h);
 
-/* Timers and restoring: takes over a new connection, restores some of what is pending, re-reads INFO
- * now and then. Never waits longer than `timeout`. *ret_wake: not later than. */
+/* Timers and restoring: takes over a new connection, restores some of what is pending,
+ * re-reads INFO now and then. Never waits longer than `timeout`. *ret_wake: not later
+ * than. */
 void history_step(struct history *h, struct mono now, struct mono *ret_wake);
-/* Users of series whose window changed other than by history_admit() (restored after an outage, read because wanted), each once; NULL: no more.
- * Their rules are to be evaluated once. */
+/* Users of series whose window changed other than by history_admit() (restored after an
+ * outage, read because wanted), each once; NULL: no more. Their rules are to be evaluated
+ * once. */
 void *history_next_changed(struct history *h);
 
 /* Everything pending that can be written is; for a clean stop. At most `timeout_us`. */
 void history_flush(struct history *h, int64_t timeout_us);
 
-/* --- other state in Valkey (SPEC 5.6): written along with the next exchange, best effort. --- */
-/* HSET brink:{gateway_id}:devices field value; field is "tenant/device". value.n == 0: HDEL. */
+/* --- other state in Valkey (SPEC 5.6): written along with the next exchange, best
+ * effort. --- */
+/* HSET brink:{gateway_id}:devices field value; field is "tenant/device". value.n == 0:
+ * HDEL. */
 void history_put_device(struct history *h, struct text field, struct text value);
 /* cooldown:{tenant}:{rule}:{device} = 1 for ttl. */
-void history_put_cooldown(struct history *h, struct text tenant, struct text rule, struct text device, int64_t ttl_us);
-/* Reads the whole hash once Valkey is first reached (HSCAN, in steps of history_step()); visit is called for
- * each field from within history_step(); done once with field.p == NULL. */
-void history_load_devices(struct history *h, void (*visit)(void *ctx, struct text field, struct text value), void *ctx);
+void history_put_cooldown(struct history *h, struct text tenant, struct text rule,
+                          struct text device, int64_t ttl_us);
+/* Reads the whole hash once Valkey is first reached (HSCAN, in steps of history_step());
+ * visit is called for each field from within history_step(); done once with field.p ==
+ * NULL. */
+void history_load_devices(struct history *h,
+                          void (*visit)(void *ctx, struct text field, struct text value),
+                          void *ctx);
 
 #endif

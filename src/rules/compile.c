@@ -242,12 +242,27 @@ static struct expr *field_form(const struct rule_def *d, struct problems *proble
     return e;
 }
 
+/* Does the text end inside parentheses, as when YAML took ` #5)` for a comment? */
+static bool ends_inside(const char *s)
+{
+    size_t open = 0;
+    for (; *s; s++) {
+        open += *s == '(';
+        open -= *s == ')' && open > 0;
+    }
+    return open > 0;
+}
+
 static struct expr *parse_placed(const struct placed *p, struct problems *problems)
 {
     struct expr *e = NULL;
     struct expr_error error;
     if (expr_parse(text_of(p->s), &e, &error) != BRINK_OK) {
-        problem_add(problems, p->at, "column %u: %s", error.column, error.message);
+        problem_add(problems, p->at, "column %u: %s%s", error.column, error.message,
+                    ends_inside(p->s)
+                        ? " (in YAML, ` #` begins a comment: put quotes around "
+                          "an expression that has one)"
+                        : "");
         return NULL;
     }
     return e;

@@ -284,7 +284,7 @@ bool device_unbind(struct devices *d, struct device *device)
     for (uint32_t i = 0; i < device->n_instances; i++) {
         struct instance *in = device->instances[i];
         if (in->alert.phase != ALERT_INACTIVE || in->alert.cooldown_until.us != 0 ||
-            in->timer.place != 0 || in->stored) {
+            in->timer.place != 0 || in->stored || in->due_silence != INT64_MAX) {
             return false;
         }
         for (size_t h = 0; h < in->rule->n_held; h++) {

@@ -1,0 +1,379 @@
+/* The engine on a virtual clock, with windows in memory: one and the same outcome however
+ * its input is cut into batches (SPEC 4.5), and what time alone decides. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../tap.h"
+#include "gateway/pipeline.h"
+
+#define T0 INT64_C(1767225600000000)
+#define DAY                                                                              \
+    (86400 * US_PER_S) /* the gateway's clock is ahead of all stamps in the tests */
+
+static const char *const config_text =
+    "gateway: {id: gw, state_dir: /tmp}\n"
+    "telemetry:\n"
+    "  - {topic: 't/{tenant}/d/{device}', timestamp: /ts, site: /site, seq: /seq}\n"
+    "  - {topic: 't/{tenant}/d/{device}/beat', format: heartbeat}\n"
+    "store: {address: memory}\n"
+    "alerts: {topic: 'a/{tenant}/{device}/{rule}'}\n"
+    "rules: [rules.yaml]\n";
+
+struct world {
+    char folder[64];
+    struct config *config;
+    struct history *history;
+    struct pipeline *pipeline;
+    struct buffer events; /* one line each */
+    size_t commits;
+    int64_t at_us; /* the virtual clock */
+};
+
+static struct instant now(const struct world *w)
+{
+    return (struct instant){{w->at_us + 1}, {T0 + DAY + w->at_us}};
+}
+
+static void on_event(void *ctx, const struct outgoing *e)
+{
+    struct world *w = ctx;
+    buffer_text(&w->events, e->topic);
+    buffer_char(&w->events, ' ');
+    buffer_text(&w->events, e->payload);
+    buffer_char(&w->events, '\n');
+}
+static void on_state(void *ctx, struct text rule, struct text tenant, struct text device,
+                     struct text value)
+{
+    (void)ctx;
+    (void)rule;
+    (void)tenant;
+    (void)device;
+    (void)value;
+}
+static void on_commit(void *ctx, struct mono at)
+{
+    (void)at;
+    ((struct world *)ctx)->commits++;
+}
+static void on_wake(void *ctx)
+{
+    (void)ctx;
+}
+
+static void write_file(const struct world *w, const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", w->folder, name);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void load(struct world *w, const char *rules, struct config **config,
+                 struct ruleset **set)
+{
+    char path[128];
+    struct problems problems = {0};
+    write_file(w, "brink.yaml", config_text);
+    write_file(w, "rules.yaml", rules);
+    snprintf(path, sizeof path, "%s/brink.yaml", w->folder);
+    enum brink_status status = ruleset_load(path, &problems, config, set);
+    problems_print(&problems, stderr);
+    problems_finish(&problems);
+    ck_assert_int_eq(status, BRINK_OK);
+}
+
+static void begin(struct world *w, const char *rules)
+{
+    struct ruleset *set;
+    struct mono wake;
+    *w = (struct world){.folder = "/tmp/brink-test-XXXXXX"};
+    ck_assert_ptr_nonnull(mkdtemp(w->folder));
+    load(w, rules, &w->config, &set);
+    const struct pipeline_sink sink = {w, on_event, on_state, on_commit};
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
+                     BRINK_OK);
+    ck_assert_int_eq(
+        pipeline_new(w->config, set, w->history, &sink, now(w), &w->pipeline), BRINK_OK);
+    pipeline_subscribed(w->pipeline, true, now(w).mono);
+    pipeline_step(w->pipeline, now(w), &wake);
+}
+
+static void end(struct world *w)
+{
+    char path[128];
+    pipeline_free(w->pipeline);
+    history_free(w->history);
+    config_free(w->config);
+    buffer_finish(&w->events);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", w->folder, i ? "brink.yaml" : "rules.yaml");
+        unlink(path);
+    }
+    rmdir(w->folder);
+}
+
+static void add(struct world *w, const char *topic, const char *payload)
+{
+    const struct raw_message raw = {.topic = text_of(topic),
+                                    .payload = text_of(payload),
+                                    .arrived = now(w).mono,
+                                    .arrived_wall = now(w).wall};
+    pipeline_add(w->pipeline, &raw);
+}
+
+static void say(struct world *w, const char *topic, const char *payload)
+{
+    add(w, topic, payload);
+    pipeline_apply(w->pipeline, now(w));
+}
+
+/* Lets time pass, with a step wherever the pipeline asks for one. */
+static void pass(struct world *w, int64_t us)
+{
+    int64_t until = w->at_us + us;
+    struct mono wake;
+    do {
+        pipeline_step(w->pipeline, now(w), &wake);
+        int64_t next = wake.us - 1 > w->at_us ? wake.us - 1 : w->at_us + 1;
+        w->at_us = next < until ? next : until;
+    } while (w->at_us < until);
+    pipeline_step(w->pipeline, now(w), &wake);
+}
+
+/* "OPEN rule device" a line, of all events so far; then forgets them. */
+static const char *events(struct world *w)
+{
+    static char out[8192];
+    size_t n = 0;
+    out[0] = '\0';
+    char *text = (char *)(uintptr_t)buffer_cstr(&w->events);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        char device[64], rule[64];
+        const char *type = strstr(line, "\"event_type\":\"");
+        ck_assert_int_eq(sscanf(line, "a/%*[^/]/%63[^/]/%63[^ ]", device, rule), 2);
+        n += (size_t)snprintf(out + n, sizeof out - n, "%.*s %s %s\n",
+                              (int)strcspn(type + 14, "\""), type + 14, rule, device);
+    }
+    buffer_clear(&w->events);
+    return out;
+}
+
+static const char *const many_rules =
+    "rules:\n"
+    "  - {id: a, when: x > 8}\n"
+    "  - {id: b, when: 'avg(x, 20s) > 5', clear: 'avg(x, 20s) < 4'}\n"
+    "  - {id: c, when: 'max(y, #3) > 8'}\n"
+    "  - {id: d, when: 'x > 3 and y > 3', for: 5s}\n"
+    "  - {id: e, when: 'held(x > 2, 4s) or min(y, 10s, #4) < 1', keep_firing_for: 3s}\n"
+    "  - {id: f, when: 'count(x, 10s) < 2', cooldown: 30s}\n"
+    "  - {id: g, when: 'abs(zscore(x, 60s)) > 2'}\n";
+
+struct line {
+    char topic[32], payload[160];
+};
+
+static void make_lines(struct line *lines, size_t n, uint64_t seed)
+{
+    int64_t at[5] = {0};
+    for (size_t i = 0; i < n; i++) {
+        unsigned d = (unsigned)(next_random(&seed) % 5);
+        at[d] += (int64_t)(next_random(&seed) % 3000);
+        if (next_random(&seed) % 50 == 0) {
+            at[d] += 40000; /* a gap: windows empty by time */
+        }
+        int64_t ms = at[d];
+        if (next_random(&seed) % 8 == 0) { /* late, or once more */
+            ms -= (int64_t)(next_random(&seed) % 25000);
+        }
+        snprintf(lines[i].topic, sizeof lines[i].topic, "t/acme/d/d%u", d);
+        snprintf(lines[i].payload, sizeof lines[i].payload,
+                 "{\"ts\":%lld,\"metrics\":{\"x\":%u,\"y\":%u}}",
+                 (long long)(T0 / 1000 + ms), (unsigned)(next_random(&seed) % 12),
+                 (unsigned)(next_random(&seed) % 12));
+        if (i > 0 && next_random(&seed) % 20 == 0) {
+            lines[i] = lines[i - 1];
+        }
+    }
+}
+
+START_TEST(test_batching_never_changes_an_outcome)
+{
+    enum { LINES = 3000 };
+    static struct line lines[LINES];
+    char *one_by_one = NULL;
+    make_lines(lines, LINES, (uint64_t)_i + 1);
+    for (int run = 0; run < 4; run++) {
+        struct world w;
+        uint64_t seed = (uint64_t)run * 77 + 5;
+        begin(&w, many_rules);
+        for (size_t i = 0; i < LINES; i++) {
+            add(&w, lines[i].topic, lines[i].payload);
+            /* One by one; then cut at random; then in batches of 512. */
+            if (run == 0 || (run < 3 ? next_random(&seed) % (run == 1 ? 4 : 60) == 0
+                                     : i % 512 == 511)) {
+                pipeline_apply(w.pipeline, now(&w));
+            }
+        }
+        pipeline_apply(w.pipeline, now(&w));
+        if (run == 0) {
+            one_by_one = text_dup(buffer_view(&w.events));
+            ck_assert_uint_gt(strlen(one_by_one), 10000);
+        } else {
+            ck_assert_str_eq(buffer_cstr(&w.events), one_by_one);
+        }
+        end(&w);
+    }
+    free(one_by_one);
+}
+END_TEST
+
+START_TEST(test_silence_raises_and_a_sign_of_life_resolves)
+{
+    struct world w;
+    begin(&w, "rules: [{id: s, rule_type: HEARTBEAT, timeout_seconds: 60}]");
+    say(&w, "t/acme/d/d1/beat", "");
+    pass(&w, 59 * US_PER_S);
+    ck_assert_str_eq(events(&w), "");
+    pass(&w, 2 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN s d1\n");
+    say(&w, "t/acme/d/d1/beat", "");
+    ck_assert_str_eq(events(&w), "CLOSED s d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_time_without_a_subscription_is_no_silence)
+{
+    struct world w;
+    begin(&w, "rules: [{id: s, rule_type: HEARTBEAT, timeout_seconds: 60}]");
+    say(&w, "t/acme/d/d1/beat", "");
+    pass(&w, 50 * US_PER_S);
+    pipeline_subscribed(w.pipeline, false, now(&w).mono);
+    pass(&w, 3600 * US_PER_S);
+    pipeline_subscribed(w.pipeline, true, now(&w).mono);
+    pass(&w, 9 * US_PER_S);
+    ck_assert_str_eq(events(&w), "");
+    pass(&w, 2 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN s d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_gap_of_one_metric_is_told_while_others_come)
+{
+    struct world w;
+    begin(&w,
+          "rules: [{id: g, rule_type: TELEMETRY_GAP, metric_name: x, gap_minutes: 1}]");
+    say(&w, "t/acme/d/d2",
+        "{\"metrics\":{\"y\":1}}"); /* never had x: nothing is missing */
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":1}}");
+    for (int i = 0; i < 7; i++) {
+        pass(&w, 10 * US_PER_S);
+        say(&w, "t/acme/d/d1", "{\"metrics\":{\"y\":1}}");
+    }
+    ck_assert_str_eq(events(&w), "OPEN g d1\n");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":1}}");
+    ck_assert_str_eq(events(&w), "CLOSED g d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_emptied_window_is_seen_without_a_reading)
+{
+    struct world w;
+    begin(&w, "rules: [{id: c, when: 'count(x, 30s) < 1'}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":1}}");
+    pass(&w, 29 * US_PER_S);
+    ck_assert_str_eq(events(&w), "");
+    pass(&w, 2 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN c d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_redelivery_by_sequence_changes_nothing)
+{
+    struct world w;
+    begin(&w, "rules: [{id: c, when: 'sum(x, 30s) > 5'}]");
+    say(&w, "t/acme/d/d1", "{\"seq\":7,\"metrics\":{\"x\":3}}");
+    pass(&w, US_PER_S);
+    say(&w, "t/acme/d/d1", "{\"seq\":7,\"metrics\":{\"x\":3}}");
+    ck_assert_str_eq(events(&w), "");
+    say(&w, "t/acme/d/d1", "{\"seq\":8,\"metrics\":{\"x\":3}}");
+    ck_assert_str_eq(events(&w), "OPEN c d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_array_is_many_messages_in_order)
+{
+    struct world w;
+    begin(&w, "rules: [{id: c, when: x > 5}]");
+    say(&w, "t/acme/d/d1",
+        "[{\"ts\":1767225600,\"metrics\":{\"x\":9}},{\"ts\":1767225601,\"metrics\":{"
+        "\"x\":1}},"
+        "{\"ts\":1767225602,\"metrics\":{\"x\":9}}]");
+    ck_assert_str_eq(events(&w), "OPEN c d1\nCLOSED c d1\nOPEN c d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_site_in_the_payload_decides_the_scope)
+{
+    struct world w;
+    begin(&w, "rules: [{id: c, when: x > 5, scope: {sites: [s1]}}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":9}}");
+    ck_assert_str_eq(events(&w), "");
+    add(&w, "t/acme/d/d1", "{\"site\":\"s1\",\"metrics\":{\"x\":9}}");
+    add(&w, "t/acme/d/d1", "{\"site\":\"s2\",\"metrics\":{\"x\":9}}");
+    pipeline_apply(w.pipeline, now(&w));
+    ck_assert_str_eq(events(&w), "OPEN c d1\nCLOSED c d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_reload_keeps_state_and_closes_what_is_gone)
+{
+    struct world w;
+    struct config *config;
+    struct ruleset *set;
+    begin(&w, "rules: [{id: k, when: 'sum(x, 30s) > 5'}, {id: g, when: x > 0}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":3}}");
+    ck_assert_str_eq(events(&w), "OPEN g d1\n");
+    load(&w, "rules: [{id: k, when: 'sum(x, 30s) > 5'}]", &config, &set);
+    ck_assert_int_eq(pipeline_reload(w.pipeline, config, set, now(&w)), BRINK_OK);
+    ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.events), "\"reason\":\"rule_removed\""));
+    ck_assert_str_eq(events(&w), "CLOSED g d1\n");
+    config_free(w.config);
+    w.config = config;
+    pass(&w, US_PER_S);
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":3}}");
+    ck_assert_str_eq(events(&w), "OPEN k d1\n");
+    end(&w);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pipeline");
+    TCase *t = tcase_create("engine");
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, test_batching_never_changes_an_outcome, 0, 5);
+    tcase_add_test(t, test_silence_raises_and_a_sign_of_life_resolves);
+    tcase_add_test(t, test_time_without_a_subscription_is_no_silence);
+    tcase_add_test(t, test_gap_of_one_metric_is_told_while_others_come);
+    tcase_add_test(t, test_emptied_window_is_seen_without_a_reading);
+    tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);
+    tcase_add_test(t, test_array_is_many_messages_in_order);
+    tcase_add_test(t, test_site_in_the_payload_decides_the_scope);
+    tcase_add_test(t, test_reload_keeps_state_and_closes_what_is_gone);
+    suite_add_tcase(suite, t);
+    return run_tap(suite);
+}

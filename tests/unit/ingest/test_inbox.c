@@ -97,6 +97,41 @@ START_TEST(test_payload_limit_above_mqtts_own_is_refused)
 }
 END_TEST
 
+START_TEST(test_payload_limit_can_grow_as_far_as_the_ring_goes)
+{
+    static char room[200000];
+    struct inbox *i = inbox_of(1000, 100);
+    struct inbox_message m;
+    ck_assert(!inbox_set_payload_max(i, INBOX_PAYLOAD_BYTES_MAX)); /* the most is set */
+    size_t most = 0;
+    for (size_t n = 0; n < sizeof room; n += 8) {
+        ck_assert_int_eq(
+            inbox_put(i, TEXT("t"), (struct text){room, n}, 0, false, (struct mono){0}),
+            BRINK_OK);
+        ck_assert(inbox_take(i, &m));
+        most = m.too_large ? most : n;
+        inbox_applied(i);
+    }
+    /* Wherever in the ring the largest begins, it finds room: nobody else would make any.
+     */
+    ck_assert_uint_gt(most, 30000);
+    for (size_t shift = 0; shift < 3000; shift++) {
+        for (int k = 0; k < 2; k++) {
+            struct text payload = {room, k == 0 ? shift % 700 : most};
+            ck_assert_int_eq(inbox_put(i, TEXT("t"), payload, 0, false, (struct mono){0}),
+                             BRINK_OK);
+            expect(inbox_take(i, &m) && !m.too_large && m.payload.n == payload.n, "%zu",
+                   payload.n);
+            inbox_applied(i);
+        }
+    }
+    ck_assert(inbox_set_payload_max(i, 10));
+    put(i, "t", "12345678901");
+    ck_assert(inbox_take(i, &m) && m.too_large);
+    inbox_free(i);
+}
+END_TEST
+
 START_TEST(test_sleep_is_refused_while_something_waits)
 {
     struct inbox *i = inbox_of(10, 100);
@@ -385,6 +420,7 @@ int main(void)
     tcase_add_test(t, test_message_comes_out_as_it_was_put);
     tcase_add_test(t, test_payload_above_its_limit_is_not_kept);
     tcase_add_test(t, test_payload_limit_above_mqtts_own_is_refused);
+    tcase_add_test(t, test_payload_limit_can_grow_as_far_as_the_ring_goes);
     tcase_add_test(t, test_sleep_is_refused_while_something_waits);
     tcase_add_test(t, test_put_wakes_a_sleeper_and_only_a_sleeper);
     tcase_add_test(t, test_put_returns_once_no_more_than_the_limit_are_unapplied);

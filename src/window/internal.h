@@ -1,4 +1,5 @@
-/* What window.c (the ring) and span.c (figures over a part of it) share.
+/* What window.c (the ring), figures.c (figures over a part of it) and span.c (functions
+ * made of them) share.
  *
  * Nothing is ever subtracted from a running figure: subtraction is what makes running
  * sums drift, and what a huge value leaves its trace by. Instead a span is cut in two at
@@ -37,6 +38,16 @@ enum part {
     PART_N
 };
 
+/* Figures while they are worked on; where they are kept, they lie close (struct span,
+ * at). */
+struct figures {
+    double sum[2], least, most, powers[2], rises[2], changes, trend[3];
+};
+
+#define P(part) (1u << (part))
+/* What stddev, zscore and slope need. */
+#define DEVIATION (P(PART_POWERS) | P(PART_LEAST) | P(PART_MOST))
+
 struct span {
     uint64_t lo, mid;
     uint64_t front_block; /* number / BLOCK that front[0] stands for */
@@ -45,7 +56,7 @@ struct span {
     double *back;  /* `fields` doubles, and as many for back without the newest reading */
     double *front; /* behind the ring, in its block of memory */
     struct order *order; /* NULL: no percentiles asked for */
-    uint8_t parts;       /* 1u << PART_x */
+    uint8_t parts;       /* P(PART_x) */
     uint8_t fields;
     uint8_t at[PART_N]; /* where a part's doubles start */
     bool stale;         /* mid, front and back are to be built before they are used */
@@ -71,14 +82,36 @@ static inline uint64_t window_end(const struct window *w)
     return w->first + w->n;
 }
 
-static inline bool part_kept(const struct span *s, enum part part)
+/* high += x, with what rounding took from it going to low (Knuth's two-sum: exact
+ * whichever of the two is larger). */
+static inline void sum_add(double *sum, double x)
 {
-    return (s->parts & (1u << part)) != 0;
+    double high = sum[0] + x;
+    double of_x = high - sum[0];
+    sum[1] += (sum[0] - (high - of_x)) + (x - of_x);
+    sum[0] = high;
+}
+
+static inline double rise(double before, double now)
+{
+    return now >= before ? now - before : now; /* a fall: the counter began anew at 0 */
+}
+
+/* a - b in microseconds; wraps rather than being undefined, for stamps of absurd
+ * distance. */
+static inline double apart_us(struct wall a, struct wall b)
+{
+    return (double)(int64_t)((uint64_t)a.us - (uint64_t)b.us);
 }
 
 /* Decides where each part's doubles are; sets parts, fields and at. */
 void span_lay_out(struct span *s, uint32_t functions);
 /* The newest reading of the ring is to be counted in. */
 void span_take_newest(const struct window *w, struct span *s);
+
+/* The figures over the whole span, or over all but its newest reading: `parts` of them,
+ * which must be kept ones. */
+void span_figures(const struct window *w, struct span *s, unsigned parts, bool others,
+                  struct figures *ret);
 
 #endif

@@ -262,6 +262,8 @@ START_TEST(test_hostile_input_is_refused_within_limits)
     ck_assert_int_eq(parse_repeated("(", 10000, "a > 1", ")"), BRINK_E_LIMIT);
     ck_assert_int_eq(parse_repeated("(", 250, "a > 1", ")"), BRINK_OK);
     ck_assert_int_eq(parse_repeated("", 250, "a > 1", " or a > 1"), BRINK_OK);
+    ck_assert_int_eq(parse_repeated("", 256, "a > 1", " or a > 1"), BRINK_E_LIMIT);
+    ck_assert_int_eq(parse_repeated("", 256, "1 < 1", " + 1"), BRINK_E_LIMIT);
     ck_assert_int_eq(parse_repeated("not ", 250, "a > 1", ""), BRINK_OK);
     ck_assert_int_eq(parse_repeated("x", 1024 * 1024, "", ""), BRINK_E_LIMIT);
     ck_assert_int_eq(parse_repeated(" ", EXPR_BYTES_MAX + 1, "", ""), BRINK_E_LIMIT);

@@ -262,7 +262,7 @@ def compare(fn, got, want):
 
 
 def main():
-    driver, runs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60
+    driver, runs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 40
     print("1..%d" % runs)
     failed = 0
     for seed in range(runs):

@@ -1,0 +1,287 @@
+/* Keeping the figures of a span; internal.h says how they are cut into front and back. */
+#include <math.h>
+
+#include "window/internal.h"
+
+static const uint8_t part_fields[PART_N] = {
+    [PART_SUM] = 2,   [PART_LEAST] = 1,   [PART_MOST] = 1,  [PART_POWERS] = 2,
+    [PART_RISES] = 2, [PART_CHANGES] = 1, [PART_TREND] = 3,
+};
+
+static const uint8_t fn_parts[FN_N] = {
+    [FN_AVG] = P(PART_SUM),
+    [FN_MIN] = P(PART_LEAST),
+    [FN_MAX] = P(PART_MOST),
+    [FN_SUM] = P(PART_SUM),
+    [FN_RANGE] = P(PART_LEAST) | P(PART_MOST),
+    [FN_STDDEV] = DEVIATION,
+    [FN_RATE] = P(PART_RISES),
+    [FN_SLOPE] = DEVIATION | P(PART_TREND),
+    [FN_ZSCORE] = DEVIATION,
+    [FN_CHANGES] = P(PART_CHANGES),
+};
+
+void span_lay_out(struct span *s, uint32_t functions)
+{
+    s->parts = s->fields = 0;
+    for (unsigned fn = 0; fn < FN_N; fn++) {
+        if (functions & (1u << fn)) {
+            s->parts = (uint8_t)(s->parts | fn_parts[fn]);
+        }
+    }
+    for (unsigned part = 0; part < PART_N; part++) {
+        s->at[part] = s->fields;
+        if (s->parts & P(part)) {
+            s->fields = (uint8_t)(s->fields + part_fields[part]);
+        }
+    }
+}
+
+/* --- adding a reading, merging two --- */
+
+static const struct figures no_figures = {.least = INFINITY, .most = -INFINITY};
+
+/* `before`: the reading before p, NULL when p is the first of what is looked at. */
+static inline void add(const struct span *s, unsigned parts, struct figures *f,
+                       const struct point *p, const struct point *before)
+{
+    if (parts & P(PART_SUM)) {
+        sum_add(f->sum, p->value);
+    }
+    if (parts & P(PART_LEAST)) {
+        f->least = p->value < f->least ? p->value : f->least;
+    }
+    if (parts & P(PART_MOST)) {
+        f->most = p->value > f->most ? p->value : f->most;
+    }
+    if (parts & P(PART_POWERS)) {
+        double y = p->value - s->origin_value;
+        f->powers[0] += y;
+        f->powers[1] += y * y;
+    }
+    if (parts & P(PART_RISES) && before) {
+        sum_add(f->rises, rise(before->value, p->value));
+    }
+    if (parts & P(PART_CHANGES) && before) {
+        f->changes += before->value != p->value;
+    }
+    if (parts & P(PART_TREND)) {
+        double u = apart_us(p->at, s->origin_at);
+        f->trend[0] += u;
+        f->trend[1] += u * u;
+        f->trend[2] += u * (p->value - s->origin_value);
+    }
+}
+
+static inline void merge(const struct span *s, unsigned parts, struct figures *f,
+                         const double *kept)
+{
+    const double *k;
+    if (parts & P(PART_SUM)) {
+        k = kept + s->at[PART_SUM];
+        sum_add(f->sum, k[0]);
+        f->sum[1] += k[1];
+    }
+    if (parts & P(PART_LEAST)) {
+        k = kept + s->at[PART_LEAST];
+        f->least = *k < f->least ? *k : f->least;
+    }
+    if (parts & P(PART_MOST)) {
+        k = kept + s->at[PART_MOST];
+        f->most = *k > f->most ? *k : f->most;
+    }
+    if (parts & P(PART_POWERS)) {
+        k = kept + s->at[PART_POWERS];
+        f->powers[0] += k[0];
+        f->powers[1] += k[1];
+    }
+    if (parts & P(PART_RISES)) {
+        k = kept + s->at[PART_RISES];
+        sum_add(f->rises, k[0]);
+        f->rises[1] += k[1];
+    }
+    if (parts & P(PART_CHANGES)) {
+        f->changes += kept[s->at[PART_CHANGES]];
+    }
+    if (parts & P(PART_TREND)) {
+        k = kept + s->at[PART_TREND];
+        f->trend[0] += k[0];
+        f->trend[1] += k[1];
+        f->trend[2] += k[2];
+    }
+}
+
+static inline void keep(const struct span *s, unsigned parts, const struct figures *f,
+                        double *kept)
+{
+    double *k;
+    if (parts & P(PART_SUM)) {
+        k = kept + s->at[PART_SUM];
+        k[0] = f->sum[0];
+        k[1] = f->sum[1];
+    }
+    if (parts & P(PART_LEAST)) {
+        kept[s->at[PART_LEAST]] = f->least;
+    }
+    if (parts & P(PART_MOST)) {
+        kept[s->at[PART_MOST]] = f->most;
+    }
+    if (parts & P(PART_POWERS)) {
+        k = kept + s->at[PART_POWERS];
+        k[0] = f->powers[0];
+        k[1] = f->powers[1];
+    }
+    if (parts & P(PART_RISES)) {
+        k = kept + s->at[PART_RISES];
+        k[0] = f->rises[0];
+        k[1] = f->rises[1];
+    }
+    if (parts & P(PART_CHANGES)) {
+        kept[s->at[PART_CHANGES]] = f->changes;
+    }
+    if (parts & P(PART_TREND)) {
+        k = kept + s->at[PART_TREND];
+        k[0] = f->trend[0];
+        k[1] = f->trend[1];
+        k[2] = f->trend[2];
+    }
+}
+
+/* Adds the figures over [lo, to), what the front has from there on, and the back. */
+static inline __attribute__((always_inline)) void
+gather(const struct window *w, const struct span *s, unsigned parts, uint64_t to,
+       const double *front, const double *back, struct figures *ret)
+{
+    const struct point *before = NULL, *edge = w->ring + w->cap;
+    const struct point *p = s->lo < to ? point_at(w, s->lo) : NULL;
+    struct figures f = no_figures;
+    for (uint64_t i = s->lo; i < to; i++) {
+        add(s, parts, &f, p, before);
+        before = p++;
+        p = p == edge ? w->ring : p;
+    }
+    if (front) {
+        merge(s, parts, &f, front);
+    }
+    merge(s, parts, &f, back);
+    *ret = f;
+}
+
+/* The front's figures over [lo, mid), from its end on. */
+static inline __attribute__((always_inline)) void
+build_front(const struct window *w, struct span *s, unsigned parts)
+{
+    const struct point *p = point_at(w, s->mid), *edge = w->ring + w->cap;
+    struct figures f = no_figures;
+    for (uint64_t i = s->mid; i > s->lo + 1;) {
+        i--;
+        p = (p == w->ring ? edge : p) - 1;
+        add(s, parts, &f, p, (p == w->ring ? edge : p) - 1);
+        if (i % BLOCK == 0) {
+            keep(s, parts, &f, s->front + (i / BLOCK - s->front_block) * s->fields);
+        }
+    }
+}
+
+/* With the usual parts as constants, so that each loop holds what it needs and no more.
+ */
+#define SPECIALIZED(parts, call)                                                         \
+    switch (parts) {                                                                     \
+    case P(PART_SUM):                                                                    \
+        call(P(PART_SUM));                                                               \
+        break;                                                                           \
+    case P(PART_LEAST):                                                                  \
+        call(P(PART_LEAST));                                                             \
+        break;                                                                           \
+    case P(PART_MOST):                                                                   \
+        call(P(PART_MOST));                                                              \
+        break;                                                                           \
+    case P(PART_RISES):                                                                  \
+        call(P(PART_RISES));                                                             \
+        break;                                                                           \
+    case DEVIATION:                                                                      \
+        call(DEVIATION);                                                                 \
+        break;                                                                           \
+    default:                                                                             \
+        call(parts);                                                                     \
+    }
+
+/* --- the two halves --- */
+
+static inline __attribute__((always_inline)) void
+take_newest(const struct window *w, struct span *s, unsigned parts)
+{
+    uint64_t newest = window_end(w) - 1;
+    struct figures f = no_figures;
+    for (unsigned i = 0; i < s->fields; i++) {
+        s->back[s->fields + i] = s->back[i];
+    }
+    add(s, parts, &f, point_at(w, newest),
+        newest > s->lo ? point_at(w, newest - 1) : NULL);
+    merge(s, parts, &f, s->back);
+    keep(s, parts, &f, s->back);
+}
+
+void span_take_newest(const struct window *w, struct span *s)
+{
+#define CALL(parts) take_newest(w, s, parts)
+    SPECIALIZED(s->parts, CALL)
+#undef CALL
+}
+
+/* About the mean of value and time over all readings but the newest, which may be an
+ * outlier (zscore compares it with the others); over the newest if it is alone. */
+static void choose_origin(const struct window *w, struct span *s, uint64_t end)
+{
+    const struct point *oldest = point_at(w, s->lo), *newest = point_at(w, end - 1);
+    s->origin_value = newest->value;
+    s->origin_at = newest->at;
+    double n = (double)(end - 1 - s->lo), values = 0, us = 0;
+    for (uint64_t i = s->lo; i < end - 1; i++) {
+        const struct point *p = point_at(w, i);
+        values += p->value;
+        us += apart_us(p->at, oldest->at);
+    }
+    if (n > 0 && isfinite(values / n)) {
+        s->origin_value = values / n;
+    }
+    if (n > 0) {
+        s->origin_at.us = (int64_t)((uint64_t)oldest->at.us + (uint64_t)(us / n));
+    }
+}
+
+/* Front over all readings but the newest, back over that one. */
+static void build(const struct window *w, struct span *s)
+{
+    uint64_t end = window_end(w);
+    if (s->parts & (P(PART_POWERS) | P(PART_TREND))) {
+        choose_origin(w, s, end);
+    }
+    s->mid = end - 1;
+    s->front_block = s->lo / BLOCK + 1; /* a figure from lo itself is never asked for */
+#define CALL(parts) build_front(w, s, parts)
+    SPECIALIZED(s->parts, CALL)
+#undef CALL
+    keep(s, s->parts, &no_figures, s->back);
+    span_take_newest(w, s);
+    s->stale = false;
+}
+
+/* The figures over the whole span, or over all but its newest reading. */
+void span_figures(const struct window *w, struct span *s, unsigned parts, bool others,
+                  struct figures *f)
+{
+    if (s->stale) {
+        build(w, s);
+    }
+    uint64_t block_end = (s->lo / BLOCK + 1) * BLOCK;
+    uint64_t to = block_end < s->mid ? block_end : s->mid;
+    const double *back = others ? s->back + s->fields : s->back;
+    const double *front = NULL;
+    if (block_end < s->mid) {
+        front = s->front + (block_end / BLOCK - s->front_block) * s->fields;
+    }
+#define CALL(parts) gather(w, s, parts, to, front, back, f)
+    SPECIALIZED(parts, CALL)
+#undef CALL
+}

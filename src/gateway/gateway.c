@@ -172,7 +172,7 @@ static size_t take_batch(struct gateway *g)
 {
     struct inbox_message m;
     size_t n = 0;
-    while (n < BATCH_MAX && inbox_take(g->inbox, &m)) {
+    while (n < BATCH_MAX && !pipeline_is_full(g->pipeline) && inbox_take(g->inbox, &m)) {
         const struct raw_message raw = {
             .topic = m.topic,
             .payload = m.payload,

@@ -116,6 +116,11 @@ void pipeline_add(struct pipeline *p, const struct raw_message *raw)
     decoder_add(p->decoder, raw);
 }
 
+bool pipeline_is_full(const struct pipeline *p)
+{
+    return decoder_is_full(p->decoder);
+}
+
 /* --- 2. stage: which series does a message touch? --- */
 
 static bool stage_value(struct pipeline *p, const struct message *m,

@@ -67,6 +67,8 @@ bool pipeline_is_loaded(const struct pipeline *p);
 
 /* Decodes one MQTT message into the batch at hand. */
 void pipeline_add(struct pipeline *p, const struct raw_message *raw);
+/* Has the batch grown so large that it should be applied before more is added? */
+bool pipeline_is_full(const struct pipeline *p);
 /* Applies the batch and commits what it decided. */
 void pipeline_apply(struct pipeline *p, struct instant now);
 /* Everything that is due by time alone, and housekeeping. *ret_wake: to be called again

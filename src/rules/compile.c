@@ -56,6 +56,18 @@ static bool need(bool given, const char *key, const char *kind, struct position 
     return given;
 }
 
+/* The metric of a field form: there, and such that an expression can name it. */
+static bool need_metric(const struct rule_condition *c, const char *kind,
+                        struct position at, struct problems *problems)
+{
+    if (c->metric_name.s && !expr_can_name(text_of(c->metric_name.s))) {
+        problem_add(problems, c->metric_name.at,
+                    "a metric's name cannot have a backquote or control characters");
+        return false;
+    }
+    return need(c->metric_name.s, "metric_name", kind, at, problems);
+}
+
 static bool refuse(bool given, const char *key, const char *kind, struct position at,
                    struct problems *problems)
 {
@@ -73,8 +85,7 @@ static struct expr *compare(struct expr *left, const struct rule_condition *c)
 static struct expr *threshold_condition(const struct rule_condition *c,
                                         struct position at, struct problems *problems)
 {
-    bool ok =
-        need(c->metric_name.s, "metric_name", kind_of(RULE_TYPE_THRESHOLD), at, problems);
+    bool ok = need_metric(c, kind_of(RULE_TYPE_THRESHOLD), at, problems);
     ok = need(c->op.s, "operator", kind_of(RULE_TYPE_THRESHOLD), at, problems) && ok;
     ok =
         need(c->has_threshold, "threshold", kind_of(RULE_TYPE_THRESHOLD), at, problems) &&
@@ -130,7 +141,7 @@ static struct expr *window_form(const struct rule_def *d, struct problems *probl
                         {"count", FN_COUNT}};
     const struct rule_condition *c = &d->single;
     const char *kind = kind_of(RULE_TYPE_WINDOW);
-    bool ok = need(c->metric_name.s, "metric_name", kind, d->type_at, problems);
+    bool ok = need_metric(c, kind, d->type_at, problems);
     ok = need(c->op.s, "operator", kind, d->type_at, problems) && ok;
     ok = need(c->has_threshold, "threshold", kind, d->type_at, problems) && ok;
     ok = need(d->aggregation.s, "aggregation", kind, d->type_at, problems) && ok;
@@ -206,8 +217,7 @@ static struct expr *field_form(const struct rule_def *d, struct problems *proble
         e = window_form(d, problems);
         break;
     case RULE_TYPE_ANOMALY: {
-        bool ok =
-            need(d->single.metric_name.s, "metric_name", kind, d->type_at, problems);
+        bool ok = need_metric(&d->single, kind, d->type_at, problems);
         ok = need(d->window_us > 0, "window_minutes", kind, d->type_at, problems) && ok;
         ok = need(d->has_z_threshold, "z_threshold", kind, d->type_at, problems) && ok;
         if (ok) {
@@ -219,8 +229,7 @@ static struct expr *field_form(const struct rule_def *d, struct problems *proble
         break;
     }
     case RULE_TYPE_TELEMETRY_GAP: {
-        bool ok =
-            need(d->single.metric_name.s, "metric_name", kind, d->type_at, problems);
+        bool ok = need_metric(&d->single, kind, d->type_at, problems);
         if (need(d->gap_us > 0, "gap_minutes", kind, d->type_at, problems) && ok) {
             e = expr_absent(metric, d->gap_us);
         }

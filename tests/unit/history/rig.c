@@ -43,9 +43,19 @@ void server_start(struct server *s, const char *const *options)
         ck_assert_ptr_nonnull(mkdtemp(s->dir));
         snprintf(s->socket, sizeof s->socket, "%s/v.sock", s->dir);
     }
-    const char *argv[OPTIONS_MAX] = {
-        "valkey-server", "--port", "0", "--unixsocket", s->socket, "--dir", s->dir,
-        "--save",        "",       "--loglevel", "warning", "--logfile", "log"};
+    const char *argv[OPTIONS_MAX] = {"valkey-server",
+                                     "--port",
+                                     "0",
+                                     "--unixsocket",
+                                     s->socket,
+                                     "--dir",
+                                     s->dir,
+                                     "--save",
+                                     "",
+                                     "--loglevel",
+                                     "warning",
+                                     "--logfile",
+                                     "log"};
     size_t n = 13;
     for (size_t i = 0; options && options[i]; i++) {
         ck_assert_uint_lt(n, OPTIONS_MAX - 1);
@@ -199,8 +209,7 @@ void rig_wait(struct rig *r)
     char bytes[16];
     struct pollfd p = {.fd = r->wake[0], .events = POLLIN};
     (void)poll(&p, 1, 5);
-    while (read(r->wake[0], bytes, sizeof bytes) > 0) {
-    }
+    while (read(r->wake[0], bytes, sizeof bytes) > 0) {}
     rig_step(r);
 }
 

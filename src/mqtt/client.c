@@ -59,18 +59,20 @@ static struct link *link_take(struct mqtt_client *c)
         mqtt_unlock(c);
         return s->link;
     }
-    /* The new handle first: were the old one the process's last, Paho would stop its
-     * threads. */
-    struct link *fresh = link_new(c, s);
-    if (!fresh) {
-        return NULL;
-    }
+    /* The old handle first. When it is the process's only one, Paho's threads end with
+     * it, and those of the new one notice at once that they are connected; threads that
+     * are idle already take a second for it. That second is what a kept handle costs. */
     struct link *old = c->clean ? c->link : s->link;
+    mqtt_lock(c);
+    c->link = NULL;
+    mqtt_unlock(c);
+    s->link = NULL;
+    link_free(old);
+    struct link *fresh = link_new(c, s);
     mqtt_lock(c);
     c->link = fresh;
     mqtt_unlock(c);
     s->link = c->clean ? NULL : fresh;
-    link_free(old);
     return fresh;
 }
 

@@ -11,12 +11,12 @@
  * What outlives a connection. With session_expiry_us 0 nothing does: Paho's handle is
  * made anew for every attempt, so that a publish which was in flight is never sent again
  * behind the caller's back. With a persistent session the handle stays (one a server),
- * because it alone holds the QoS 2 messages of which the broker has our PUBREC and we do
- * not yet have its PUBREL: Paho delivers a message at its PUBREL, answers the PUBREL of
- * an unknown one with PUBCOMP, and so would lose it with the handle. The price: what was
- * published or subscribed and not answered before the loss is sent again by Paho,
- * unasked, after the next connect. A process that is killed loses those halves of QoS 2
- * in any case. */
+ * because it alone knows the QoS 2 messages between our PUBREC and the broker's PUBREL.
+ * Paho delivers them at the PUBREL with MQTT 3.1.1 (a new handle would answer it with
+ * PUBCOMP, and the message were lost), and at the PUBLISH with MQTT 5 (a new handle would
+ * deliver a repetition twice). The price: what was published or subscribed and not
+ * answered before the loss is sent again by Paho, unasked, after the next connect.
+ * A process that is killed forgets that state in any case. */
 #ifndef BRINK_MQTT_CLIENT_H
 #define BRINK_MQTT_CLIENT_H
 
@@ -46,14 +46,14 @@ struct mqtt_options {
 };
 
 enum mqtt_event_kind {
-    MQTT_CONNECTED, /* session_present, packet_bytes_max of the broker; why: which server
-                     */
+    /* session_present, the broker's packet_bytes_max; why: which server */
+    MQTT_CONNECTED,
     MQTT_CONNECT_FAILED, /* why */
     MQTT_LOST,           /* why; what was not answered before will not be */
-    MQTT_SUBSCRIBED,     /* tag; reason: granted QoS, or failure (0x80 and above, -1: not
-                            sent) */
-    MQTT_PUBLISHED,      /* tag: acknowledged (QoS 0: written) */
-    MQTT_REFUSED,        /* tag, reason: the broker refused (-1: it was not sent) */
+    /* tag; reason: granted QoS, or failure (0x80 and above, -1: not sent) */
+    MQTT_SUBSCRIBED,
+    MQTT_PUBLISHED, /* tag: acknowledged (QoS 0: written) */
+    MQTT_REFUSED,   /* tag, reason: the broker refused (-1: it was not sent) */
 };
 
 struct mqtt_event {

@@ -67,13 +67,11 @@ static bool add_token(struct reader *r, struct json_pointer *p, struct text raw)
     struct buffer token = {0};
     bool fits = unescape_token(raw, &token) && p->n < CONFIG_POINTER_TOKENS_MAX;
     if (fits) {
-        p->tokens[p->n] = text_dup(TEXT(""));
-        if (token.n > 0 && p->tokens[p->n]) {
-            free(p->tokens[p->n]);
-            p->tokens[p->n] = buffer_ok(&token) ? text_dup(buffer_view(&token)) : NULL;
+        char *copy = buffer_ok(&token) ? text_dup(text_of(buffer_cstr(&token))) : NULL;
+        r->failed = r->failed || !copy;
+        if (copy) {
+            p->tokens[p->n++] = copy;
         }
-        r->failed = r->failed || !p->tokens[p->n];
-        p->n += p->tokens[p->n] != NULL;
     }
     buffer_finish(&token);
     return fits;

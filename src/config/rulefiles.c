@@ -132,6 +132,10 @@ void rule_files_load(struct reader *r, const struct strings *patterns,
 
 /* --- over all files --- */
 
+/* With more groups no similar name is looked for: each unknown one costs a look at all.
+ */
+#define SIMILAR_GROUPS_MAX 1000
+
 struct names {
     struct map map; /* name to struct placed */
     struct problems *problems;
@@ -180,7 +184,10 @@ static void check_references(const struct rule_def *rule, const struct names *gr
         if (map_get(&groups->map, text_of(group->s))) {
             continue;
         }
-        const char *near = text_nearest(text_of(group->s), candidates, groups->map.n);
+        const char *near =
+            groups->map.n <= SIMILAR_GROUPS_MAX
+                ? text_nearest(text_of(group->s), candidates, groups->map.n)
+                : NULL;
         problem_add(groups->problems, group->at, "no rule file has a group `%s`%s%s%s",
                     group->s, near ? ", did you mean `" : "", near ? near : "",
                     near ? "`?" : "");

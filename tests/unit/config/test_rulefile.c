@@ -282,6 +282,26 @@ START_TEST(test_many_rules_with_unique_ids_are_read)
 }
 END_TEST
 
+/* Looking for a similar name of each of 9000 among 90 000 took minutes. */
+START_TEST(test_many_unknown_groups_among_many_are_told_in_time)
+{
+    struct buffer yaml = {0};
+    buffer_cstring(&yaml, "groups:\n");
+    for (int i = 0; i < 90000; i++) {
+        buffer_format(&yaml, "  g%d: [a]\n", i);
+    }
+    buffer_cstring(&yaml, "rules: [{id: a, scope: {groups: [");
+    for (int i = 0; i < 9000; i++) {
+        buffer_format(&yaml, "x%d, ", i);
+    }
+    buffer_cstring(&yaml, "x]}}]\n");
+    ck_assert_int_eq(rule_file_parse("r.yaml", buffer_view(&yaml), &problems, &file),
+                     BRINK_E_SYNTAX);
+    ck_assert_uint_eq(problems.errors, 9001);
+    buffer_finish(&yaml);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("config_rulefile");
@@ -297,6 +317,7 @@ int main(void)
     tcase_add_test(c, test_an_empty_rule_file_has_no_rules);
     tcase_add_test(c, test_conditions_and_labels_are_bounded);
     tcase_add_test(c, test_many_rules_with_unique_ids_are_read);
+    tcase_add_test(c, test_many_unknown_groups_among_many_are_told_in_time);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

@@ -306,6 +306,7 @@ int main(void)
 {
     Suite *s = suite_create("config_rulefile");
     TCase *c = tcase_create("rulefile");
+    tcase_set_timeout(c, 60); /* a sanitizer or an emulator takes its time */
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_every_key_of_a_rule_is_read);
     tcase_add_test(c, test_every_field_of_the_field_form_is_read);

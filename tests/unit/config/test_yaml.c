@@ -253,6 +253,7 @@ int main(void)
 {
     Suite *s = suite_create("config_yaml");
     TCase *c = tcase_create("yaml");
+    tcase_set_timeout(c, 60); /* a sanitizer or an emulator takes its time */
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_a_scalar_stands_where_its_text_begins);
     tcase_add_test(c, test_only_a_plain_null_is_null);

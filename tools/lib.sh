@@ -29,61 +29,71 @@ as_root() {
 
 # step LABEL COMMAND...: runs the command with its output kept aside, shows that it is alive, and on
 # failure prints the end of what it said. Its status is the command's.
+#
+# The command stays in the foreground, here and below, so that a Ctrl-C reaches it.
 step() {
-    local label=$1 log status=0 started=$SECONDS pid beat=0
+    local label=$1 log status=0 began=$SECONDS pulse
     shift
     log=$(mktemp)
     [ -t 1 ] || printf '%s ...\n' "$label"
-    "$@" >"$log" 2>&1 </dev/null &
-    pid=$!
-    while kill -0 "$pid" 2>/dev/null; do
-        if [ -t 1 ]; then
-            printf '\r\e[K%s ... %ds' "$label" "$((SECONDS - started))"
-        elif [ $((SECONDS - started)) -ge $((beat + PULSE_SECONDS)) ]; then
-            beat=$((SECONDS - started))
-            printf '  %s, %ds so far: %s\n' "$label" "$beat" \
-                "$(tail -n 1 "$log" | tr -dc '[:print:]' | cut -c1-70)"
-        fi
-        sleep 0.2
-    done
-    wait "$pid" || status=$?
+    step_pulse "$label" "$log" "$began" &
+    pulse=$!
+    ("$@") >"$log" 2>&1 </dev/null || status=$?
+    kill "$pulse" 2>/dev/null
+    wait "$pulse" 2>/dev/null
     [ -t 1 ] && printf '\r\e[K'
     if [ "$status" = 0 ]; then
-        printf '%s: %sdone%s in %ds\n' "$label" "$GREEN" "$PLAIN" "$((SECONDS - started))"
+        printf '%s: %sdone%s in %ds\n' "$label" "$GREEN" "$PLAIN" "$((SECONDS - began))"
     else
         printf '%s: %sfailed%s (status %d) after %ds; the end of its output:\n' \
-            "$label" "$RED" "$PLAIN" "$status" "$((SECONDS - started))"
+            "$label" "$RED" "$PLAIN" "$status" "$((SECONDS - began))"
         tail -n 60 "$log"
     fi
     rm -f "$log"
     return "$status"
 }
 
+step_pulse() {
+    local label=$1 log=$2 began=$3 ticks=0
+    # The sleep outlives this shell by a moment: it must not hold on to anybody's pipe.
+    while sleep 1 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        ticks=$((ticks + 1))
+        if [ -t 1 ]; then
+            printf '\r\e[K%s ... %ds' "$label" "$((SECONDS - began))"
+        elif [ $((ticks % PULSE_SECONDS)) = 0 ]; then
+            printf '  %s, %ds so far: %s\n' "$label" "$((SECONDS - began))" \
+                "$(tail -n 1 "$log" | tr -dc '[:print:]' | cut -c1-70)"
+        fi
+    done
+}
+
 # live LABEL LOG COMMAND...: runs the command with its output shown as it comes and kept in LOG, and
 # says that it is alive where it is silent for longer than the pulse.
 live() {
-    local label=$1 log=$2 status=0 started=$SECONDS pulse
+    local label=$1 log=$2 status=0 began=$SECONDS pulse
     shift 2
     : >"$log"
-    (
-        seen=-1 quiet=0
-        while sleep 1; do
-            size=$(stat -c %s "$log" 2>/dev/null) || break
-            if [ "$size" != "$seen" ]; then
-                seen=$size quiet=0
-            else
-                quiet=$((quiet + 1))
-                [ $((quiet % PULSE_SECONDS)) = 0 ] &&
-                    printf '  ... %s, %ds so far\n' "$label" "$((SECONDS - started))"
-            fi
-        done
-    ) &
+    live_pulse "$label" "$log" "$began" &
     pulse=$!
     "$@" 2>&1 </dev/null | tee "$log"
     status=${PIPESTATUS[0]}
     kill "$pulse" 2>/dev/null
     wait "$pulse" 2>/dev/null
     return "$status"
+}
+
+live_pulse() {
+    local label=$1 log=$2 began=$3 size seen='' quiet=0
+    while sleep 1 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        size=$(stat -c %s "$log" 2>/dev/null)
+        if [ "$size" != "$seen" ]; then
+            seen=$size quiet=0
+            continue
+        fi
+        quiet=$((quiet + 1))
+        [ $((quiet % PULSE_SECONDS)) = 0 ] &&
+            printf '  ... %s, %ds so far\n' "$label" "$((SECONDS - began))"
+    done
 }
 
 # until_true SECONDS COMMAND...: waits for a condition; 1 when it did not come in time.

@@ -65,7 +65,7 @@ class Freezer(Device):
         self.temp += (target - self.temp) * (1 - math.exp(-speed * elapsed))
 
     def metrics(self, age):
-        spike = self.rng.choice([0, 0, 35]) if self.fault == "sensor noise" else 0
+        spike = self.rng.choice([0, 0, 0, 20]) if self.fault == "sensor noise" else 0
         return {
             "temp_c": round(self.temp + self.wave(age, 90, 0.6) + self.noise(0.15) + spike, 2),
             "door_open": self.fault == "door open",

@@ -192,8 +192,8 @@ promise "but raises none twice" test "$(alerts OPEN one | wc -l)" = 1
 
 inside systemctl kill --signal=STOP --kill-whom=main brink
 promise_within 30 "hung, the watchdog has it started anew" property_is NRestarts 2
-promise_within 5 "for that very reason" sh -c \
-    "nsenter -t $leader -m -u -i -n -p -C journalctl -u brink --no-pager | grep -qi 'watchdog timeout'"
+watchdog_bit() { inside journalctl -u brink --no-pager | grep -qi 'watchdog timeout'; }
+promise_within 5 "for that very reason" watchdog_bit
 promise_within 15 "and becomes ready" property_is ActiveState active
 reading one 20
 promise_within 10 "the alert of before is closed" came CLOSED one
@@ -202,13 +202,16 @@ promise "under the name that it was opened with" test "$(alerts CLOSED one)" = "
 pid=$(property MainPID)
 rules=/etc/brink/rules.d/test.yaml
 inside sed -i 's/threshold: 30/threshold: 10/' $rules
-promise "it reloads its rules" inside systemctl reload brink
+promise "it reloads its rules" inside timeout 10 systemctl reload brink
 fires_at_15() { reading three 15 && sleep 0.2 && came OPEN three; }
 promise_within 10 "and goes by the new ones" fires_at_15
 inside sed -i 's/threshold: 10/threshold: ten/' $rules
-promise "it refuses rules with a mistake" sh -c \
-    "! nsenter -t $leader -m -u -i -n -p -C systemctl reload brink"
-promise "and goes on as the same process" property_is MainPID "$pid"
+promise "a reload that is refused ends too" inside timeout 10 systemctl reload brink
+told_of_mistake() { inside journalctl -u brink --no-pager | grep -q 'test.yaml:2:'; }
+promise_within 10 "it tells of rules with a mistake" told_of_mistake
+reading four 15
+promise_within 10 "goes on by those before" came OPEN four
+promise "and as the same process" property_is MainPID "$pid"
 
 inside systemctl stop brink
 promise "it stops" property_is ActiveState inactive

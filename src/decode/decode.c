@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "decode/arena.h"
 #include "decode/complain.h"
+#include "decode/grammar.h"
 #include "decode/json.h"
 #include "decode/timestamp.h"
 #include "model/topic.h"
@@ -38,6 +39,7 @@ struct decoder {
     const struct telemetry_config *entry;
     unsigned entry_index;
     struct topic_match match;
+    struct topic_label *labels; /* of the match, in the arena; NULL: not yet */
     uint64_t readings_decoded;
 
     /* The payload at hand: all of it, or one element of an array. */
@@ -156,6 +158,19 @@ static bool is_name(struct text t, size_t bytes_max)
 
 /* ---- one message ---- */
 
+/* The topic's other names, kept once for all messages of one payload. */
+static const struct topic_label *keep_labels(struct decoder *d)
+{
+    size_t bytes = d->match.n_labels * sizeof *d->labels;
+    if (!d->labels && bytes > 0) {
+        d->labels = arena_take(&d->arena, bytes, arena_bytes_max(d));
+        if (d->labels) {
+            memcpy(d->labels, d->match.labels, bytes);
+        }
+    }
+    return d->labels;
+}
+
 /* Completes and lists a message; what is common to all of one MQTT message is set here.
  */
 static void append(struct decoder *d, struct message m)
@@ -177,6 +192,8 @@ static void append(struct decoder *d, struct message m)
     m.device = d->match.device;
     m.arrived = d->raw->arrived;
     m.entry = d->entry_index;
+    m.labels = keep_labels(d);
+    m.n_labels = m.labels ? d->match.n_labels : 0;
     m.readings = readings;
     m.n_readings = d->n_readings;
     d->messages[d->n_messages++] = m;
@@ -417,14 +434,9 @@ static enum brink_status read_value(const struct telemetry_config *entry, struct
 
 /* The message is its one reading: without it, it is dropped, under the reading's reason.
  */
-static void add_value(struct decoder *d)
+static void add_value(struct decoder *d, struct text metric, enum brink_status status,
+                      double value)
 {
-    struct text metric = d->match.metric;
-    if (d->entry->pattern.metric_level < 0 && d->entry->metric) {
-        metric = text_of(d->entry->metric);
-    }
-    double value;
-    enum brink_status status = read_value(d->entry, trim(d->raw->payload), &value);
     if (status != BRINK_OK && status != BRINK_E_RANGE) {
         refuse(d, COUNT_DROP_NOT_NUMBER);
         return;
@@ -433,6 +445,54 @@ static void add_value(struct decoder *d)
     add_reading(d, metric, status == BRINK_OK ? value : (double)INFINITY);
     if (d->n_readings == 1) {
         append(d, (struct message){.at = d->raw->arrived_wall, .at_is_arrival = true});
+    }
+}
+
+/* `[20.5, true, "ON"]` is three messages. A string counts by its name alone. */
+static void add_element(struct decoder *d, struct text metric, struct text t)
+{
+    double value = 0;
+    enum brink_status status = BRINK_E_SYNTAX;
+    if (t.p[0] != '"') {
+        status = read_value(d->entry, t, &value);
+    } else if (named_value(d->entry, (struct text){t.p + 1, t.n - 2}, &value)) {
+        status = BRINK_OK;
+    }
+    add_value(d, metric, status, value);
+}
+
+static void add_value_array(struct decoder *d, struct text metric, struct text array)
+{
+    if (!json_is_valid(array)) {
+        refuse(d, COUNT_DROP_NOT_JSON);
+        return;
+    }
+    struct text rest = {array.p + 1, array.n - 2};
+    size_t n = 0;
+    for (struct text t; (t = json_next_value(rest)).n > 0; n++) {
+        rest.n -= (size_t)(t.p + t.n - rest.p);
+        rest.p = t.p + t.n;
+        if (n < MESSAGES_PER_PAYLOAD_MAX) {
+            add_element(d, metric, t);
+        }
+    }
+    if (n > MESSAGES_PER_PAYLOAD_MAX) {
+        refuse_n(d, COUNT_DROP_MESSAGE_LIMIT, n - MESSAGES_PER_PAYLOAD_MAX);
+    }
+}
+
+static void add_values(struct decoder *d)
+{
+    struct text metric = d->match.metric, t = trim(d->raw->payload);
+    if (d->entry->pattern.metric_level < 0 && d->entry->metric) {
+        metric = text_of(d->entry->metric);
+    }
+    double value = 0;
+    enum brink_status status = read_value(d->entry, t, &value);
+    if (status == BRINK_E_SYNTAX && t.n > 0 && t.p[0] == '[') {
+        add_value_array(d, metric, t);
+    } else {
+        add_value(d, metric, status, value);
     }
 }
 
@@ -466,7 +526,7 @@ static void add_matched(struct decoder *d)
     } else if (d->raw->too_large) {
         refuse(d, COUNT_DROP_TOO_LARGE);
     } else if (d->entry->format == TELEMETRY_VALUE) {
-        add_value(d);
+        add_values(d);
     } else {
         add_json(d);
     }
@@ -475,6 +535,7 @@ static void add_matched(struct decoder *d)
 void decoder_add(struct decoder *d, const struct raw_message *raw)
 {
     d->raw = raw;
+    d->labels = NULL;
     d->readings_decoded = 0;
     if (text_is_utf8(raw->topic) && match_entry(d)) {
         add_matched(d);

@@ -6,10 +6,11 @@
 #include "base/status.h"
 #include "base/text.h"
 
-/* ISO 8601 calendar date and time: 2026-01-01T00:00[:00[.fraction|,fraction]][Z|+hh:mm|+hhmm|+hh], also with a
- * space for T or in basic form (20260101T000000Z); a date alone is midnight. No zone: UTC. :60 is taken as the
- * next second. Fractions beyond microseconds are cut. E_SYNTAX: anything else, also a day that
- * the calendar has not, 24:00, and spaces around. */
+/* ISO 8601 calendar date and time:
+ * 2026-01-01T00:00[:00[.fraction|,fraction]][Z|+hh:mm|+hhmm|+hh], also with a space for T
+ * or in basic form (20260101T000000Z); a date alone is midnight. No zone: UTC. :60 is
+ * taken as the next second. Fractions beyond microseconds are cut. E_SYNTAX: anything
+ * else, also a day that the calendar has not, 24:00, and spaces around. */
 enum brink_status timestamp_parse(struct text t, struct wall *ret_at) BRINK_MUST_CHECK;
 
 /* A number: |v| below 1e11 seconds, below 1e14 ms, below 1e17 us, else ns. To the nearest

@@ -12,6 +12,7 @@
 
 struct topic_names {
     const struct alert_facts *facts;
+    const struct device *device; /* NULL: not known any more */
 };
 
 static bool topic_name(void *ctx, struct text name, struct text *ret_value)
@@ -34,7 +35,11 @@ static bool topic_name(void *ctx, struct text name, struct text *ret_value)
             return true;
         }
     }
-    return false;
+    /* Another level of the device's topic; one that it never had is empty. */
+    const struct device *device = ((struct topic_names *)ctx)->device;
+    const char *label = device ? device_label(device, name) : NULL;
+    *ret_value = text_of(label ? label : "");
+    return true;
 }
 
 static void list_window(struct alert_facts *f, const struct devices *d,
@@ -84,12 +89,13 @@ static void describe(const struct pipeline *p, const struct instance *i,
     };
 }
 
-static void publish(struct pipeline *p, const struct alert_facts *f)
+static void publish(struct pipeline *p, const struct alert_facts *f,
+                    const struct device *device)
 {
     static const enum counter counters[] = {COUNT_ALERTS_OPEN, COUNT_ALERTS_CLOSED,
                                             COUNT_ALERTS_REPEATED,
                                             COUNT_ALERTS_ESCALATED};
-    struct topic_names names = {f};
+    struct topic_names names = {f, device};
     buffer_clear(&p->payload);
     buffer_clear(&p->topic);
     alert_payload_print(f, &p->payload);
@@ -192,7 +198,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         f.event_at = m->now;
         f.now = m->now;
         list_window(&f, &p->devices, i, r->when);
-        publish(p, &f);
+        publish(p, &f, i->device);
     }
     if (i->alert.phase == ALERT_INACTIVE && i->alert.cooldown_until.us != 0 &&
         i->alert.cooldown_until.us <= m->now.us) {
@@ -204,11 +210,6 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
             history_put_cooldown(p->history, text_of(i->device->tenant), text_of(r->id),
                                  text_of(i->device->id), r->cooldown_us);
         }
-    }
-    if (r->remembers) {
-        i->device->urgent = true;
-        p->urgent = true;
-        device_mark_dirty(&p->devices, i->device);
     }
     schedule(p, i);
 }
@@ -272,7 +273,7 @@ void close_leaving(struct pipeline *p, struct instance *i, const char *reason)
         f.event = ALERT_CLOSED;
         f.event_at = f.now = device_now(i->device, p->now.mono);
         f.reason = reason;
-        publish(p, &f);
+        publish(p, &f, i->device);
     }
     i->alert = (struct alert_state){0};
     store_state(p, i);
@@ -304,7 +305,7 @@ void close_saved(struct pipeline *p, const struct saved_alert *saved, struct tex
             .degraded = saved->state.degraded,
             .reason = reason,
         };
-        publish(p, &f);
+        publish(p, &f, devices_find(&p->devices, tenant, device));
     }
     for (size_t k = 0; k < 3; k++) {
         free(names[k]);

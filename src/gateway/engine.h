@@ -55,8 +55,6 @@ struct pipeline {
     struct instance **touched;    /* by the message that is being applied */
     size_t n_touched, cap_touched;
     uint64_t serial;
-    bool urgent; /* a device's pending state changed: it goes to Valkey before the batch
-                    is acknowledged */
 
     struct instant now; /* of the call that is under way */
     struct mono subscribed_at, last_message;

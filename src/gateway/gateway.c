@@ -278,14 +278,27 @@ static void *pipeline_thread(void *ctx)
 
 /* --- start --- */
 
-static void restore_state(void *ctx, struct text rule, struct text tenant,
-                          struct text device, struct text value)
+/* States without a device: what the gateway itself remembers. */
+static void restore_own(void *ctx, struct text rule, struct text tenant,
+                        struct text device, struct text value)
 {
     struct gateway *g = ctx;
+    if (tenant.n > 0 || device.n > 0) {
+        return;
+    }
     if (text_equal(rule, TEXT(FILTERS_STATE))) {
         buffer_clear(&g->filters);
         buffer_text(&g->filters, value);
     } else {
+        pipeline_restore_first(g->pipeline, rule, value);
+    }
+}
+
+static void restore_alert(void *ctx, struct text rule, struct text tenant,
+                          struct text device, struct text value)
+{
+    struct gateway *g = ctx;
+    if (tenant.n > 0 || device.n > 0) {
         pipeline_restore_alert(g->pipeline, rule, tenant, device, value, instant_now(g));
     }
 }
@@ -317,12 +330,16 @@ static bool restore(struct gateway *g)
 {
     struct mono wake, now = g->clock->mono(g->clock->ctx);
     struct mono end = {now.us + LOAD_DEVICES_US};
-    if (outbox_each_state(g->outbox, restore_state, g) != BRINK_OK) {
+    enum brink_status status = outbox_each_state(g->outbox, restore_own, g);
+    if (status == BRINK_OK) {
+        pipeline_compare_first(g->pipeline, instant_now(g));
+        status = outbox_each_state(g->outbox, restore_alert, g);
+    }
+    if (status != BRINK_OK) {
         fprintf(stderr, "brink: cannot read the alerts' state in %s\n",
                 g->config->gateway.state_dir);
         return false;
     }
-    pipeline_restored(g->pipeline, instant_now(g));
     history_wait_connected(g->history, g->config->store.timeout_us);
     do {
         pipeline_step(g->pipeline, instant_now(g), &wake);

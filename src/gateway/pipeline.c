@@ -223,7 +223,7 @@ static void apply_value(struct pipeline *p, const struct staged_value *v,
                         const struct message *m, int64_t silence)
 {
     struct cell *cell = v->cell;
-    bool late = cell->known && m->at.us < cell->at.us;
+    bool late = m->at.us < cell->at.us;
     bool same = cell->known && m->at.us == cell->at.us && v->value == cell->value;
     bool inserted = false;
     if (!late && !same) {
@@ -302,6 +302,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     }
     move_timeline(device, m);
     device->seen_us = silence;
+    device->heard = true;
     device->seen_wall.us = p->now.wall.us - (p->now.mono.us - m->arrived.us);
     device_mark_dirty(&p->devices, device);
     p->serial++;
@@ -328,21 +329,17 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     pull_timers(p, device);
 }
 
-/* The devices whose pending state changed are saved before the broker is told that their
- * messages are done with: with `inbox: 0` a kill then forgets nothing. */
-static void save_urgent(struct pipeline *p)
+/* With `inbox: 0` a kill forgets nothing: what the batch's devices now know (latest
+ * values, pending timers) is in Valkey before the broker is told that their messages are
+ * done with. */
+static void save_before_acknowledging(struct pipeline *p)
 {
-    if (!p->urgent || p->config->mqtt.inbox > 0) {
-        p->urgent = false;
+    if (p->config->mqtt.inbox > 0 || p->n_messages == 0) {
         return;
     }
     for (size_t k = 0; k < p->n_messages; k++) {
-        if (p->messages[k].device->urgent) {
-            save_device(p, p->messages[k].device);
-            p->messages[k].device->urgent = false;
-        }
+        save_device(p, p->messages[k].device);
     }
-    p->urgent = false;
     history_exchange(p->history, p->now.mono);
 }
 
@@ -364,7 +361,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
             apply_message(p, &p->messages[k]);
         }
         history_reset_batch(p->history);
-        save_urgent(p);
+        save_before_acknowledging(p);
     }
     decoder_reset(p->decoder);
     p->sink.commit(p->sink.ctx, now.mono); /* 5. durable before it is sent */

@@ -55,12 +55,13 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
 void pipeline_free(struct pipeline *p);
 const struct config *pipeline_config(const struct pipeline *p);
 
-/* What the outbox kept of the last run: one call an alert, before the first message. */
+/* What the outbox kept of the last run, before the first message. First, a rule's first
+ * series (stored with neither tenant nor device), one call each; then the comparison:
+ * where it changed, stored lists start anew (SPEC 5.1). Then one call an alert. */
+void pipeline_restore_first(struct pipeline *p, struct text rule, struct text metric);
+void pipeline_compare_first(struct pipeline *p, struct instant now);
 void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
                             struct text device, struct text value, struct instant now);
-/* After the last restored alert: takes notice of rules whose first metric changed
- * (SPEC 5.1). */
-void pipeline_restored(struct pipeline *p, struct instant now);
 
 /* Are the devices that Valkey knows of read back? */
 bool pipeline_is_loaded(const struct pipeline *p);

@@ -231,7 +231,7 @@ static void save_devices(struct pipeline *p, size_t most)
     for (; p->devices.dirty && most > 0; most--) {
         struct device *device = p->devices.dirty;
         p->devices.dirty = device->dirty_next;
-        device->dirty = device->urgent = false;
+        device->dirty = false;
         save_device(p, device);
     }
 }
@@ -279,10 +279,6 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     struct saved_alert saved;
     enum brink_status why;
     p->now = now;
-    if (tenant.n == 0 && id.n == 0) {
-        (void)note_first(p, rule, value); /* out of memory: as if it had not changed */
-        return;
-    }
     if (saved_alert_parse(value, &saved) != BRINK_OK) {
         log_limited(&p->limit_state, now.mono, LOG_LEVEL_WARNING,
                     "stored alert is unreadable, forgetting it", LOG_T("rule", rule),
@@ -301,6 +297,7 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     }
     if (i) {
         saved_alert_apply(&saved, i, now);
+        saved_alert_labels(value, device);
         device->has_reading = device->newest.us != INT64_MIN;
         want_windows(i);
         schedule_device(p, device);
@@ -310,7 +307,12 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     saved_alert_finish(&saved);
 }
 
-void pipeline_restored(struct pipeline *p, struct instant now)
+void pipeline_restore_first(struct pipeline *p, struct text rule, struct text metric)
+{
+    (void)note_first(p, rule, metric); /* out of memory: as if it had not changed */
+}
+
+void pipeline_compare_first(struct pipeline *p, struct instant now)
 {
     p->now = now;
     first_metrics(p);

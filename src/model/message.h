@@ -8,9 +8,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/topic.h"
 
-#define ID_BYTES_MAX 512          /* of a tenant or device id; longer is dropped as bad_id */
-#define METRIC_BYTES_MAX 256      /* of a metric's name, dots included */
+#define ID_BYTES_MAX 512     /* of a tenant or device id; longer is dropped as bad_id */
+#define METRIC_BYTES_MAX 256 /* of a metric's name, dots included */
 #define READINGS_PER_MESSAGE_MAX 1024
 #define MESSAGES_PER_PAYLOAD_MAX 4096 /* of a JSON array */
 #define SITE_BYTES_MAX 256
@@ -27,8 +28,11 @@ struct message {
     bool at_is_arrival;
     bool has_seq;
     uint64_t seq;
-    unsigned entry;                   /* index of the telemetry entry */
-    bool heartbeat;                   /* no readings, only a sign of life */
+    unsigned entry; /* index of the telemetry entry */
+    bool heartbeat; /* no readings, only a sign of life */
+    const struct topic_label
+        *labels; /* the topic's {names} beside tenant, device, metric */
+    size_t n_labels;
     const struct reading *readings;
     size_t n_readings;
 };

@@ -1,5 +1,6 @@
 /* A rule as it stands in its file: checked for form (types, ranges, known keys), not yet
- * compiled. rules/compile.h makes the expression of it. Everything is owned by the rule_file. */
+ * compiled. rules/compile.h makes the expression of it. Everything is owned by the
+ * rule_file. */
 #ifndef BRINK_MODEL_RULE_H
 #define BRINK_MODEL_RULE_H
 
@@ -14,12 +15,13 @@
 #define RULE_LABELS_MAX 32
 
 struct position {
-    const char *file; /* as named on the command line or in the pattern; outlives the problems */
+    const char
+        *file; /* as named on the command line or in the pattern; outlives the problems */
     unsigned line, column; /* from 1; 0: the file as a whole */
 };
 
-/* A string with its place. s == NULL: key absent (or null). `at` is the first character of
- * the scalar's text (behind an opening quote). */
+/* A string with its place. s == NULL: key absent (or null). `at` is the first character
+ * of the scalar's text (behind an opening quote). */
 struct placed {
     char *s;
     struct position at;
@@ -42,8 +44,9 @@ enum rule_type {
 };
 enum on_no_data { ON_NO_DATA_HOLD, ON_NO_DATA_RESOLVE };
 
-const char *severity_name(enum severity s);  /* "info" "warning" "critical" */
-const char *rule_type_name(enum rule_type t); /* "THRESHOLD" ...; RULE_TYPE_NONE: "EXPRESSION" */
+const char *severity_name(enum severity s); /* "info" "warning" "critical" */
+const char *
+rule_type_name(enum rule_type t); /* "THRESHOLD" ...; RULE_TYPE_NONE: "EXPRESSION" */
 
 /* One of field form's comparisons. */
 struct rule_condition {
@@ -76,9 +79,9 @@ struct rule_def {
     struct position type_at;
     struct rule_condition single; /* metric_name operator threshold */
     struct placed aggregation;    /* avg min max sum count, lower case */
-    struct position window_at;    /* of window_seconds or window_count or window_minutes */
-    int64_t window_us;            /* window_seconds, window_minutes; 0: none */
-    uint32_t window_count;        /* 0: none */
+    struct position window_at; /* of window_seconds or window_count or window_minutes */
+    int64_t window_us;         /* window_seconds, window_minutes; 0: none */
+    uint32_t window_count;     /* 0: none */
     struct rule_condition *conditions;
     size_t n_conditions;
     bool has_conditions, match_any, has_match_mode;
@@ -89,7 +92,8 @@ struct rule_def {
     int64_t gap_us;       /* gap_minutes; 0: not given */
     int64_t timeout_us;   /* timeout_seconds; 0: not given */
 
-    int64_t for_us; /* `for`, duration_seconds or duration_minutes (only one may be given); 0: none */
+    int64_t for_us; /* `for`, duration_seconds or duration_minutes (only one may be
+                       given); 0: none */
     struct position for_at;
     int64_t keep_firing_for_us, cooldown_us, repeat_us; /* 0: none */
     struct {
@@ -111,7 +115,8 @@ struct device_group {
     struct strings patterns;
 };
 
-/* `metrics:` normal = raw * multiplier + offset; the first raw name present wins (SPEC 3.5). */
+/* `metrics:` normal = raw * multiplier + offset; the first raw name present wins
+ * (SPEC 3.5). */
 struct metric_source {
     struct placed raw;
     double multiplier, offset;

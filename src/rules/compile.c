@@ -653,6 +653,16 @@ fail:
     return NULL;
 }
 
+void rule_check_expressions(const struct rule_def *d, struct problems *problems)
+{
+    const struct placed *texts[] = {&d->when, &d->clear};
+    for (size_t i = 0; i < 2; i++) {
+        if (texts[i]->s) {
+            expr_free(parse_placed(texts[i], problems));
+        }
+    }
+}
+
 struct rule *rule_hold(struct rule *r)
 {
     r->references++;

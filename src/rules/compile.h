@@ -91,6 +91,8 @@ static inline size_t slot_span(const struct expr *e)
 struct rule *rule_compile(const struct rule_def *def,
                           const struct device_group *const *groups, size_t n_groups,
                           uint32_t points_max, struct problems *problems);
+/* Of an entry with errors of form: what is wrong with its expressions all the same. */
+void rule_check_expressions(const struct rule_def *def, struct problems *problems);
 struct rule *rule_hold(struct rule *r);
 void rule_release(struct rule *r); /* NULL is fine */
 

@@ -260,6 +260,49 @@ enum brink_status device_set_site(struct devices *d, struct device *device,
     return device->bound ? rebind(d, device) : BRINK_OK;
 }
 
+static struct device_label *find_label(const struct device *device, struct text name)
+{
+    for (uint32_t i = 0; i < device->n_labels; i++) {
+        if (text_equal(text_of(device->labels[i].name), name)) {
+            return &device->labels[i];
+        }
+    }
+    return NULL;
+}
+
+const char *device_label(const struct device *device, struct text name)
+{
+    const struct device_label *label = find_label(device, name);
+    return label ? label->value : NULL;
+}
+
+enum brink_status device_set_label(struct device *device, struct text name,
+                                   struct text value)
+{
+    struct device_label *label = find_label(device, name);
+    if (label && text_equal(text_of(label->value), value)) {
+        return BRINK_OK;
+    }
+    char *copy = text_dup(value);
+    if (label && copy) {
+        free(label->value);
+        label->value = copy;
+        return BRINK_OK;
+    }
+    char *key = device->n_labels < TOPIC_LABELS_MAX ? text_dup(name) : NULL;
+    struct device_label *grown =
+        copy && key ? realloc(device->labels, (device->n_labels + 1) * sizeof *grown)
+                    : NULL;
+    if (!grown) {
+        free(copy);
+        free(key);
+        return device->n_labels < TOPIC_LABELS_MAX ? BRINK_E_NOMEM : BRINK_E_LIMIT;
+    }
+    device->labels = grown;
+    grown[device->n_labels++] = (struct device_label){key, copy};
+    return BRINK_OK;
+}
+
 static void drop_instances(struct devices *d, struct device *device)
 {
     for (uint32_t i = 0; i < device->n_instances; i++) {
@@ -347,6 +390,11 @@ static void device_free(struct device *device)
         next = s->next;
         free(s);
     }
+    for (uint32_t i = 0; i < device->n_labels; i++) {
+        free(device->labels[i].name);
+        free(device->labels[i].value);
+    }
+    free(device->labels);
     free(device->cells);
     free(device->uses);
     free(device->instances);

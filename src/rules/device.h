@@ -49,12 +49,19 @@ struct rules_hooks {
     void (*leaving)(void *ctx, struct instance *i, const char *reason);
 };
 
+/* A name that the device's topic gives beside tenant and device; for alert topics
+ * (SPEC 6.4). */
+struct device_label {
+    char *name, *value;
+};
+
 /* The latest value of one metric of a device. */
 struct cell {
     uint32_t metric;
     bool known;
     double value;
-    struct wall at;
+    struct wall
+        at; /* of the value; unknown: nothing older than this is taken for the latest */
     int64_t seen_us;            /* silence clock when a reading of it last came */
     uint32_t first_use, n_uses; /* into device->uses */
 };
@@ -90,7 +97,9 @@ struct instance {
 
 struct device {
     char *tenant, *id;
-    char *site;         /* NULL: never said */
+    char *site; /* NULL: never said */
+    struct device_label *labels;
+    uint32_t n_labels;
     char *field;        /* "tenant/device", the key in the registry and in Valkey */
     struct wall newest; /* time of its newest reading; INT64_MIN: none yet */
     struct mono newest_arrived;
@@ -99,8 +108,9 @@ struct device {
     uint32_t generation;    /* of the rules when it was last bound; the owner's number */
     struct mono back_since; /* SPEC 4.4: everything is older since then */
     uint32_t back_count;
-    bool bound, dirty, urgent;
-    bool has_reading;          /* its timeline is its readings', no longer the arrival of
+    bool bound, dirty;
+    bool heard;       /* a message came in this run */
+    bool has_reading; /* its timeline is its readings', no longer the arrival of
                                   heartbeats */
     struct device *dirty_next; /* list of those to be saved */
     struct cell *cells;        /* by metric, rising */
@@ -154,6 +164,11 @@ enum brink_status device_bind(struct devices *d, struct device *device) BRINK_MU
 /* Its site changed: binds anew; what no longer covers it leaves with "out_of_scope". */
 enum brink_status device_set_site(struct devices *d, struct device *device,
                                   struct text site) BRINK_MUST_CHECK;
+/* Notes a label of its topic. E_NOMEM; E_LIMIT: more than TOPIC_LABELS_MAX. */
+enum brink_status device_set_label(struct device *device, struct text name,
+                                   struct text value) BRINK_MUST_CHECK;
+/* NULL: none of that name. */
+const char *device_label(const struct device *device, struct text name);
 /* Gives its instances back if nothing of them is needed: no alert, no timer, windows
  * unloadable. */
 bool device_unbind(struct devices *d, struct device *device);

@@ -164,13 +164,15 @@ enum brink_status ruleset_new(const struct config *c, struct problems *problems,
     for (size_t f = 0; ok && f < c->n_rule_files; f++) {
         const struct rule_file *file = c->rule_files[f];
         for (size_t i = 0; ok && i < file->n_rules; i++) {
-            /* A rule that is off must be right all the same: it will be turned on. What
-             * has errors of form was told already. */
-            struct rule *r = file->rules[i].is_faulty
-                                 ? NULL
-                                 : rule_compile(&file->rules[i], groups, n_groups,
-                                                c->limits.points_per_window, problems);
-            if (r && file->rules[i].enabled) {
+            const struct rule_def *def = &file->rules[i];
+            if (def->is_faulty) { /* told already; its expressions may be wrong as well */
+                rule_check_expressions(def, problems);
+                continue;
+            }
+            /* A rule that is off must be right all the same: it will be turned on. */
+            struct rule *r = rule_compile(def, groups, n_groups,
+                                          c->limits.points_per_window, problems);
+            if (r && def->enabled) {
                 s->rules[s->n_rules++] = r;
             } else if (r) {
                 s->n_disabled++;

@@ -35,6 +35,16 @@ static void put_string(struct buffer *out, const char *key, const char *s)
     }
 }
 
+static void put_labels(struct buffer *out, const struct device *device)
+{
+    for (uint32_t i = 0; i < device->n_labels; i++) {
+        buffer_cstring(out, " l.");
+        put_escaped(out, device->labels[i].name);
+        buffer_char(out, '=');
+        put_escaped(out, device->labels[i].value);
+    }
+}
+
 static int64_t arrived_wall(const struct device *device, struct instant now)
 {
     return now.wall.us - (now.mono.us - device->newest_arrived.us);
@@ -53,6 +63,7 @@ void device_state_print(const struct devices *d, const struct device *device,
         put_int(out, "arrived", arrived_wall(device, now));
     }
     put_string(out, "site", device->site);
+    put_labels(out, device);
     for (uint32_t c = 0; c < device->n_cells; c++) {
         const struct cell *cell = &device->cells[c];
         if (cell->known) {
@@ -99,6 +110,7 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     put_int(out, "newest", i->device->newest.us);
     put_int(out, "arrived", arrived_wall(i->device, now));
     put_string(out, "site", i->device->site);
+    put_labels(out, i->device);
     put_string(out, "name", i->rule->name);
     put_string(out, "type", i->rule->type_name);
     put_int(out, "severity", a->escalated ? i->rule->escalate_to : i->rule->severity);
@@ -188,6 +200,19 @@ static bool to_hash(struct text t, uint64_t *ret)
     return true;
 }
 
+/* "l.name=value", of either kind of line. */
+static void apply_label(struct device *device, struct text key, struct text value)
+{
+    char *name = unescape((struct text){key.p + 2, key.n - 2});
+    char *text = unescape(value);
+    if (name && text && !device_label(device, text_of(name))) {
+        (void)!device_set_label(device, text_of(name),
+                                text_of(text)); /* its topic says it again */
+    }
+    free(name);
+    free(text);
+}
+
 static void apply_value(const struct devices *d, struct device *device, struct text name,
                         struct text rest, int64_t silence, int64_t since_saved)
 {
@@ -201,7 +226,7 @@ static void apply_value(const struct devices *d, struct device *device, struct t
         to_int(cut(&rest, '@'), &at) && to_int(rest, &silent) && silent >= 0) {
         cell->known = true;
         cell->value = value;
-        cell->at.us = at;
+        cell->at.us = at > cell->at.us ? at : cell->at.us;
         cell->seen_us = silence - silent - since_saved;
     }
 }
@@ -271,11 +296,11 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     }
     int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
     int64_t silence = silence_now(&d->silence, now.mono);
-    bool fresh = device->seen_wall.us == 0;
+    bool fresh = !device->heard; /* by this run */
     enum brink_status status = BRINK_OK;
     apply_timeline(device, newest, arrived, now);
     if (fresh) {
-        device->seen_wall.us = seen;
+        device->seen_wall.us = seen > device->seen_wall.us ? seen : device->seen_wall.us;
         device->seen_us = silent >= 0 ? silence - silent - since_saved : device->seen_us;
     }
     if (site && !device->site) {
@@ -289,7 +314,9 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             continue;
         }
         struct text name = {key.p + 2, key.n - 2};
-        if (key.p[0] == 'v') {
+        if (key.p[0] == 'l') {
+            apply_label(device, key, value);
+        } else if (key.p[0] == 'v') {
             apply_value(d, device, name, value, silence, since_saved);
         } else if ((key.p[0] == 'p' || key.p[0] == 'h') && fresh) {
             apply_timer(device, key.p[0] == 'p', name, value);
@@ -357,6 +384,16 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
     return BRINK_OK;
 }
 
+void saved_alert_labels(struct text line, struct device *device)
+{
+    while (line.n > 0) {
+        struct text value = cut(&line, ' '), key = cut(&value, '=');
+        if (key.n > 2 && key.p[0] == 'l' && key.p[1] == '.') {
+            apply_label(device, key, value);
+        }
+    }
+}
+
 void saved_alert_finish(struct saved_alert *s)
 {
     free(s->site);
@@ -367,7 +404,19 @@ void saved_alert_finish(struct saved_alert *s)
 void saved_alert_apply(const struct saved_alert *s, struct instance *i,
                        struct instant now)
 {
-    apply_timeline(i->device, s->newest.us, s->arrived.us, now);
+    struct device *device = i->device;
+    apply_timeline(device, s->newest.us, s->arrived.us, now);
+    if (device->seen_wall.us < s->arrived.us) {
+        device->seen_wall = s->arrived;
+    }
+    /* The rule was decided at `newest`: a reading from before is not the latest of its
+     * metrics, even where the value itself was not kept. */
+    for (size_t m = 0; m < i->rule->n_metrics; m++) {
+        struct cell *cell = device_cell(device, i->rule->metrics[m].number);
+        if (cell && cell->at.us < s->newest.us) {
+            cell->at = s->newest;
+        }
+    }
     i->alert = s->state;
     i->stored = true;
     if (s->condition != rule_condition_hash(i->rule)) {

@@ -40,6 +40,8 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
 enum brink_status saved_alert_parse(struct text line,
                                     struct saved_alert *ret_saved) BRINK_MUST_CHECK;
 void saved_alert_finish(struct saved_alert *s);
+/* The topic labels that an alert's line has, where the device does not know them yet. */
+void saved_alert_labels(struct text line, struct device *device);
 /* Gives an instance its alert back. Where the rule's condition changed meanwhile, firing
  * and cooldown stay. */
 void saved_alert_apply(const struct saved_alert *s, struct instance *i,

@@ -314,6 +314,33 @@ def match(topic):
     return None
 
 
+def decode_value(out, entry, head, names, payload, arrived):
+    """A number, a name of one, or an array of such: each is one message."""
+    text = payload.decode("latin-1")
+    values = entry.get("values", {})
+    if text.startswith("[") and text not in values:
+        try:
+            elements = parse_json(payload)
+        except Refused:
+            out.count("DROP_NOT_JSON")
+            return
+        found = [float(e) if isinstance(e, bool) else e.value if isinstance(e, Number)
+                 else values.get(e) if isinstance(e, str) else None for e in elements[:4096]]
+        if len(elements) > 4096:
+            out.count("DROP_MESSAGE_LIMIT", len(elements) - 4096)
+    else:
+        found = [values.get(text, {"true": 1.0, "false": 0.0}.get(text, parse_number(text)))]
+    for value in found:
+        readings = []
+        if value is None:
+            out.count("DROP_NOT_NUMBER")
+        else:
+            add_reading(out, readings, names["metric"] or entry.get("metric", ""), value)
+        if readings:
+            out.count("READINGS")
+            out.messages.append((*head, "", arrived, True, None, False, readings))
+
+
 def decode(case):
     retained, too_large, arrived, topic, payload = case
     out = Decoded()
@@ -336,17 +363,7 @@ def decode(case):
     elif too_large:
         out.count("DROP_TOO_LARGE")
     elif entry["format"] == "value":
-        text = payload.strip(b" \t\n\v\f\r").decode("latin-1")
-        values = {k: v for k, v in entry.get("values", {}).items()}
-        value = values.get(text, {"true": 1.0, "false": 0.0}.get(text, parse_number(text)))
-        readings = []
-        if value is None:
-            out.count("DROP_NOT_NUMBER")
-        else:
-            add_reading(out, readings, names["metric"] or entry.get("metric", ""), value)
-        if readings:
-            out.count("READINGS")
-            out.messages.append((*head, "", arrived, True, None, False, readings))
+        decode_value(out, entry, head, names, payload.strip(b" \t\n\v\f\r"), arrived)
     else:
         try:
             v = parse_json(payload)

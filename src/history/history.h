@@ -67,8 +67,8 @@ void history_info(const struct history *h, struct history_info *ret_info);
 void history_set_limits(struct history *h, uint32_t points_per_window);
 
 /* key: "wbuf:..." built by history_key(); copied. spec: borrowed, outlives the series.
- * user: given back by history_next_changed(). longest_us: for the TTL, max(2 x width, 120
- * s); 0: by count alone, 7 d. */
+ * user: given back by history_next_changed(). The key's TTL is max(2 x the longest width,
+ * 120 s), and at least 7 d when a span is by count alone. */
 enum brink_status series_new(struct history *h, struct text key,
                              const struct window_spec *spec, void *user,
                              struct series **ret_series) BRINK_MUST_CHECK;
@@ -122,7 +122,8 @@ void history_put_cooldown(struct history *h, struct text tenant, struct text rul
                           struct text device, int64_t ttl_us);
 /* Reads the whole hash once Valkey is first reached (HSCAN, in steps of history_step());
  * visit is called for each field from within history_step(); done once with field.p ==
- * NULL. */
+ * NULL. A field may be visited twice (a rehash, a connection that broke). Devices put
+ * meanwhile are written after it, so that they hide nothing from it. */
 void history_load_devices(struct history *h,
                           void (*visit)(void *ctx, struct text field, struct text value),
                           void *ctx);

@@ -1,6 +1,6 @@
-/* The inside of history/, shared by series.c (what a series' list should become),
- * exchange.c (rounds with Valkey) and history.c (the batch, connections, the interface).
- * Nobody else includes it.
+/* The inside of history/: batch.c (stage, admit), plan.c (what to send for a series),
+ * exchange.c (rounds with Valkey), series.c (what an answer makes of a series), history.c
+ * (the connection, steps). Nobody else includes it.
  *
  * Of each series, memory holds its window and a guard: length and ends of the value as
  * Valkey last had it. The window is what the value holds, less what fell out of it, plus
@@ -63,7 +63,7 @@ enum {
     S_OPEN = 1 << 7, /* in the present exchange, not settled */
 };
 
-/* One a rule, metric and device, so it is kept small: 208 bytes and the key. */
+/* One a rule, metric and device, so it is kept small: 200 bytes and the key. */
 struct series {
     struct history *h;
     struct window *window;
@@ -131,7 +131,6 @@ struct history {
     const struct clock *clock;
     int64_t timeout_us;
     bool fallback_memory;
-    uint32_t points_max;
     size_t value_max; /* bytes of a value that are read back */
 
     struct store *store; /* NULL: store: {address: memory} */
@@ -139,9 +138,8 @@ struct history {
     char reason[CONNECTION_REASON_BYTES];
     struct mono since;
     struct connection_facts facts;
-    bool server_known;  /* facts.run_id is that of the server before, too */
-    uint32_t run;       /* grows with each other server */
-    bool told_warnings; /* for the present connection */
+    bool server_known; /* facts.run_id is that of the server before, too */
+    uint32_t run;      /* grows with each other server */
     struct log_limit limit_up, limit_down, limit_side;
     struct mono now; /* as last given */
     struct mono next_info, next_peek;
@@ -205,21 +203,34 @@ void series_forget(
     struct series *s); /* window and guard: as if never read. What is pending stays */
 void series_add_pending(struct series *s, struct point p, enum window_push push,
                         struct wall newest_before);
-
-/* Opens the series and puts the operation that it needs into h->ops, or settles it when
- * it needs none. False: out of memory, it stays open. */
-bool series_plan(struct series *s);
+/* Valkey holds what it should. exact: see S_EXACT. */
+void series_settle(struct series *s, bool exact);
 /* What the server answered instead of doing it: the value becomes the window, and the
- * next operation goes to h->again. False: as above. */
+ * next operation goes to h->again. False: out of memory, it stays open. */
 bool series_take(struct series *s, char kind, struct text what);
 /* The server did it. */
 void series_done(const struct op *op);
+
+/* --- plan.c; false: out of memory --- */
+
+/* Opens the series and puts the operation that it needs into h->ops, or settles it when
+ * it needs none. */
+bool series_plan(struct series *s);
+/* The window's readings from `from` on to h->extra; with_value: those before to h->value.
+ */
+bool series_split_window(struct series *s, int64_t from, bool with_value);
+/* h->value (stored), h->extra (in the window, not stored) and the batch's readings to
+ * h->merged, by time. */
+bool series_merge(struct series *s);
+/* Settles the series, or puts to `list` what makes the value the merged list. */
+bool series_plan_merged(struct series *s, struct op_list *list, bool may_append,
+                        bool writes_back);
 bool op_list_put(struct op_list *list, struct op op);
 
 /* --- exchange.c --- */
 
 /* Everything that is staged; with_due: some of what is due, too. Never longer than the
- * timeout. */
+ * timeout. Without a connection all that is staged fails, at once. */
 void exchange_run(struct history *h, struct mono now, bool with_due);
 bool exchange_is_needed(const struct history *h, struct mono now, bool with_due);
 

@@ -230,6 +230,33 @@ START_TEST(test_history_reading_stored_by_a_run_before_is_admitted_once)
 }
 END_TEST
 
+/* What a run before had decided on and the broker sends again changes nothing; what ends
+ * the list, a killed run may have written without deciding on it. */
+START_TEST(test_history_only_readings_that_end_a_stored_list_are_admitted_again)
+{
+    DO(&server, "SET", KEY, "[[1767225600.0,1.0],[1767225601.0,2.0],[1767225602.0,3.0]]");
+    struct series *s = open_series(&gw, KEY, spec(60, 0));
+    ck_assert_int_eq(push(&gw, s, at(1, 2)), WINDOW_DUPLICATE);
+    EXPECT(s, {0, 1}, {1, 2}, {2, 3});
+    ck_assert(series_unload(s));
+    static const double again[][2] = {{1, 2}, {2, 3}, {3, 4}};
+    for (int i = 0; i < 3; i++) {
+        history_stage(gw.h, s, at(again[i][0], again[i][1]));
+    }
+    history_exchange(gw.h, mono_now());
+    EXPECT(s, {0, 1});
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(history_admit(gw.h, i), WINDOW_APPENDED);
+    }
+    history_reset_batch(gw.h);
+    EXPECT(s, {0, 1}, {1, 2}, {2, 3}, {3, 4});
+    ck_assert_str_eq(DO(&server, "GET", KEY),
+                     "[[1767225600.0,1.0],[1767225601.0,2.0],[1767225602.0,3.0],"
+                     "[1767225603.0,4.0]]");
+    series_free(s);
+}
+END_TEST
+
 START_TEST(test_history_wanted_series_is_read_without_a_reading)
 {
     DO(&server, "SET", KEY, "[[1767225600.0,1.0],[1767225601.0,2.0]]");
@@ -312,6 +339,22 @@ START_TEST(test_history_sees_an_edit_of_equal_length)
     DO(&server, "SETRANGE", KEY, "0", "[[1767225600.0,8.0]");
     push(&gw, s, at(4, 5));
     EXPECT(s, {0, 8}, {1, 2}, {2, 3}, {3, 4}, {4, 5});
+    series_free(s);
+}
+END_TEST
+
+/* Head, tail and what stands where the list ended are as before: only the length tells.
+ */
+START_TEST(test_history_sees_what_was_put_behind_the_list)
+{
+    struct series *s = open_series(&gw, KEY, spec(60, 0));
+    push(&gw, s, at(0, 1));
+    push(&gw, s, at(1, 2));
+    DO(&server, "APPEND", KEY, "\n                                          ");
+    push(&gw, s, at(2, 3));
+    EXPECT(s, {0, 1}, {1, 2}, {2, 3});
+    ck_assert_str_eq(DO(&server, "GET", KEY),
+                     "[[1767225600.0,1.0],[1767225601.0,2.0],[1767225602.0,3.0]]");
     series_free(s);
 }
 END_TEST
@@ -812,11 +855,14 @@ int main(void)
     tcase_add_test(c, test_history_batch_out_of_order_is_admitted_in_its_order);
     tcase_add_test(c, test_history_first_reading_after_restart_sees_stored_window);
     tcase_add_test(c, test_history_reading_stored_by_a_run_before_is_admitted_once);
+    tcase_add_test(c,
+                   test_history_only_readings_that_end_a_stored_list_are_admitted_again);
     tcase_add_test(c, test_history_wanted_series_is_read_without_a_reading);
     tcase_add_test(c, test_history_unloaded_series_is_read_again);
     tcase_add_test(c, test_history_follows_a_python_writer);
     tcase_add_test(c, test_history_deleted_key_starts_empty);
     tcase_add_test(c, test_history_sees_an_edit_of_equal_length);
+    tcase_add_test(c, test_history_sees_what_was_put_behind_the_list);
     tcase_add_test(c, test_history_replaces_what_is_no_list);
     tcase_add_test(c, test_history_replaces_a_wrong_type);
     tcase_add_test(c, test_history_one_bad_key_does_not_hide_the_others_of_its_call);

@@ -140,6 +140,37 @@ START_TEST(test_outage_pending_late_and_equal_times_are_merged)
 }
 END_TEST
 
+/* The value is as it was: only memory knows that the pending readings belong among it. */
+START_TEST(test_outage_late_pending_readings_go_to_their_places)
+{
+    push(&gw, s, at(0, 1));
+    push(&gw, s, at(10, 2));
+    DO(&server, "CONFIG", "SET", "maxmemory", "1");
+    push(&gw, s, at(5, 3));
+    push(&gw, s, at(10, 4));
+    DO(&server, "CONFIG", "SET", "maxmemory", "0");
+    UNTIL(&gw, series_readable(s));
+    EXPECT(s, {0, 1}, {5, 3}, {10, 2}, {10, 4});
+    ck_assert_str_eq(DO(&server, "GET", KEY),
+                     "[[1767225600.0,1.0],[1767225605.0,3.0],[1767225610.0,2.0],"
+                     "[1767225610.0,4.0]]");
+}
+END_TEST
+
+START_TEST(test_outage_pending_readings_in_order_are_appended)
+{
+    push(&gw, s, at(0, 1));
+    DO(&server, "CONFIG", "SET", "maxmemory", "1");
+    push(&gw, s, at(5, 3));
+    push(&gw, s, at(10, 4));
+    DO(&server, "CONFIG", "SET", "maxmemory", "0");
+    UNTIL(&gw, series_readable(s));
+    EXPECT(s, {0, 1}, {5, 3}, {10, 4});
+    ck_assert_uint_eq(stored(KEY), 3);
+    ck_assert_uint_eq(counter_value(COUNT_STORE_REWRITES), 0);
+}
+END_TEST
+
 START_TEST(test_outage_other_writer_meanwhile_is_followed)
 {
     push(&gw, s, at(0, 1));
@@ -481,6 +512,7 @@ END_TEST
 START_TEST(test_outage_devices_put_meanwhile_are_written_with_their_last_value)
 {
     server_kill(&server);
+    history_put_device(gw.h, TEXT("a/d"), TEXT("sent in vain"));
     push(&gw, s, at(0, 1));
     for (int i = 0; i < 1000; i++) {
         char value[16];
@@ -492,6 +524,7 @@ START_TEST(test_outage_devices_put_meanwhile_are_written_with_their_last_value)
     server_start(&server, NULL);
     UNTIL(&gw, strcmp(DO(&server, "HGET", "brink:gw-test:devices", "a/b"), "999") == 0);
     ck_assert_str_eq(DO(&server, "HGET", "brink:gw-test:devices", "a/c"), "x");
+    ck_assert_str_eq(DO(&server, "HGET", "brink:gw-test:devices", "a/d"), "sent in vain");
     ck_assert_str_eq(DO(&server, "GET", "cooldown:a:r:d"), "1");
 }
 END_TEST
@@ -550,6 +583,8 @@ int main(void)
     tcase_add_test(c, test_outage_stalls_once_at_most_timeout_then_not_at_all);
     tcase_add_test(c, test_outage_exchange_of_unknown_end_writes_nothing_twice);
     tcase_add_test(c, test_outage_pending_late_and_equal_times_are_merged);
+    tcase_add_test(c, test_outage_late_pending_readings_go_to_their_places);
+    tcase_add_test(c, test_outage_pending_readings_in_order_are_appended);
     tcase_add_test(c, test_outage_other_writer_meanwhile_is_followed);
     tcase_add_test(c, test_outage_key_deleted_meanwhile_keeps_only_what_is_pending);
     tcase_add_test(c, test_outage_idle_loss_is_noticed_without_a_reading);

@@ -1,0 +1,272 @@
+/* The interface of one series, and the batch: stage, exchange, admit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "history/internal.h"
+
+/* --- series --- */
+
+static int64_t ttl_of(const struct window_spec *spec)
+{
+    int64_t longest_us = 0;
+    bool by_count = spec->n_spans == 0;
+    for (size_t i = 0; i < spec->n_spans; i++) {
+        int64_t width = spec->spans[i].width_us;
+        by_count = by_count || width == 0;
+        longest_us = width > longest_us ? width : longest_us;
+    }
+    int64_t ttl_ms = (2 * longest_us + US_PER_MS - 1) / US_PER_MS;
+    ttl_ms = ttl_ms > TTL_MIN_MS ? ttl_ms : TTL_MIN_MS;
+    /* A window by count may need its readings however old they are. */
+    return by_count && ttl_ms < TTL_COUNT_MS ? TTL_COUNT_MS : ttl_ms;
+}
+
+enum brink_status series_new(struct history *h, struct text key,
+                             const struct window_spec *spec, void *user,
+                             struct series **ret_series)
+{
+    if (key.n > UINT32_MAX) {
+        return BRINK_E_LIMIT;
+    }
+    struct series *s = calloc(1, sizeof *s + key.n);
+    struct window *w = s ? window_new(spec) : NULL;
+    if (!w) {
+        free(s);
+        return BRINK_E_NOMEM;
+    }
+    s->h = h;
+    s->window = w;
+    s->spec = spec;
+    s->user = user;
+    s->ttl_ms = ttl_of(spec);
+    s->unconfirmed_from = INT64_MAX;
+    s->staged_first = s->staged_last = -1;
+    s->key_n = (uint32_t)key.n;
+    memcpy(s->key, key.p, key.n);
+    link_init(&s->due);
+    link_init(&s->changed);
+    link_append(&h->all, &s->all);
+    h->n_series++;
+    if (!h->store) {
+        s->flags = S_LOADED;
+    }
+    *ret_series = s;
+    return BRINK_OK;
+}
+
+void series_free(struct series *s)
+{
+    if (!s) {
+        return;
+    }
+    struct history *h = s->h;
+    for (int32_t i = s->staged_first; i >= 0; i = h->staged[i].next) {
+        h->staged[i].s = NULL;
+    }
+    for (size_t i = 0; i < h->n_touched; i++) {
+        if (h->touched[i] == s) {
+            h->touched[i] = NULL;
+        }
+    }
+    h->n_due -= link_linked(&s->due);
+    link_remove(&s->due);
+    link_remove(&s->changed);
+    link_remove(&s->all);
+    h->pending_points -= s->pending;
+    h->n_series--;
+    window_free(s->window);
+    free(s);
+}
+
+const struct window *series_window(const struct series *s)
+{
+    return s->window;
+}
+
+static bool is_confirmed(const struct series *s)
+{
+    const struct history *h = s->h;
+    return !h->store ||
+           (h->state == STORE_STATE_UP && (s->flags & S_LOADED) && s->pending == 0);
+}
+
+bool series_degraded(const struct series *s)
+{
+    /* With the store up, a series that was not read yet will be in a moment. */
+    return s->h->fallback_memory && !is_confirmed(s) &&
+           (s->h->state != STORE_STATE_UP || s->pending > 0);
+}
+
+bool series_readable(const struct series *s)
+{
+    return is_confirmed(s) || series_degraded(s);
+}
+
+void series_want(struct series *s)
+{
+    if (!(s->flags & S_LOADED)) {
+        s->flags |= S_WANTED;
+        series_due(s);
+    }
+}
+
+bool series_unload(struct series *s)
+{
+    if (!s->h->store || s->pending > 0 || (s->flags & S_RESTART) ||
+        s->staged_first >= 0) {
+        return false;
+    }
+    series_forget(s);
+    window_clear(s->window);
+    return true;
+}
+
+void series_restart(struct series *s)
+{
+    struct history *h = s->h;
+    for (int32_t i = s->staged_first; i >= 0; i = h->staged[i].next) {
+        if (h->staged[i].state == STAGED_OPEN) {
+            h->staged[i].state = STAGED_VOID;
+        }
+    }
+    if (!(s->flags & S_RESTART) || window_count(s->window) > 0) {
+        s->restart_newest = window_newest(s->window).us;
+    }
+    window_clear(s->window);
+    h->pending_points -= s->pending;
+    s->pending = 0;
+    s->unconfirmed_from = INT64_MAX;
+    s->flags &= (uint8_t) ~(S_EXACT | S_WANTED | S_VERIFY | S_MIXED);
+    s->flags |= S_LOADED | S_RESTART;
+    if (h->store) {
+        series_due(s);
+    } else {
+        s->flags = S_LOADED;
+    }
+}
+
+static const char hex[] = "0123456789ABCDEF";
+
+void history_key(struct buffer *out, struct text tenant, struct text rule,
+                 struct text device, struct text metric)
+{
+    buffer_cstring(out, "wbuf:");
+    for (size_t i = 0; i < tenant.n; i++) {
+        unsigned char c = (unsigned char)tenant.p[i];
+        if (c == ':' || c == '%' || c < 0x20 || c == 0x7f) {
+            buffer_char(out, '%');
+            buffer_char(out, hex[c >> 4]);
+            buffer_char(out, hex[c & 15]);
+        } else {
+            buffer_char(out, (char)c);
+        }
+    }
+    buffer_char(out, ':');
+    buffer_text(out, rule);
+    buffer_char(out, ':');
+    buffer_text(out, device);
+    if (metric.n > 0) {
+        buffer_char(out, '/');
+        buffer_text(out, metric);
+    }
+}
+
+/* --- the batch --- */
+
+static bool reserve_batch(struct history *h, bool touches)
+{
+    if (h->n_staged == h->cap_staged) {
+        size_t cap = h->cap_staged ? h->cap_staged * 2 : 256;
+        struct staged *more =
+            cap <= INT32_MAX ? realloc(h->staged, cap * sizeof *more) : NULL;
+        if (!more) {
+            return false;
+        }
+        h->staged = more;
+        h->cap_staged = cap;
+    }
+    if (touches && h->n_touched == h->cap_touched) {
+        size_t cap = h->cap_touched ? h->cap_touched * 2 : 256;
+        struct series **more = realloc(h->touched, cap * sizeof(struct series *));
+        if (!more) {
+            return false;
+        }
+        h->touched = more;
+        h->cap_touched = cap;
+    }
+    return true;
+}
+
+int history_stage(struct history *h, struct series *s, struct point p)
+{
+    if (!reserve_batch(h, s->staged_first < 0)) {
+        return -1;
+    }
+    int32_t i = (int32_t)h->n_staged++;
+    h->staged[i] = (struct staged){.s = s, .p = p, .next = -1, .state = STAGED_OPEN};
+    if (s->staged_first < 0) {
+        h->touched[h->n_touched++] = s;
+        s->staged_first = i;
+    } else {
+        h->staged[s->staged_last].next = i;
+    }
+    s->staged_last = i;
+    return i;
+}
+
+void history_exchange(struct history *h, struct mono now)
+{
+    h->now = now;
+    if (!h->store) {
+        for (size_t i = 0; i < h->n_staged; i++) {
+            h->staged[i].state =
+                h->staged[i].state == STAGED_OPEN ? STAGED_CONFIRMED : h->staged[i].state;
+        }
+        return;
+    }
+    bool up = store_connection(h->store) != NULL;
+    if (!up || exchange_is_needed(h, now, true)) {
+        exchange_run(h, now, true);
+    }
+}
+
+enum window_push history_admit(struct history *h, int i)
+{
+    if (i < 0 || (size_t)i >= h->n_staged) {
+        return WINDOW_NO_MEMORY;
+    }
+    struct staged *r = &h->staged[i];
+    struct series *s = r->s;
+    bool failed = r->state == STAGED_FAILED || r->state == STAGED_OPEN;
+    if (!s || r->state == STAGED_VOID || r->state == STAGED_DONE) {
+        return WINDOW_LATE;
+    }
+    size_t over = 0;
+    struct wall newest = window_newest(s->window);
+    enum window_push push = window_push(s->window, r->p, NULL, &over);
+    count_add(COUNT_POINTS_DROPPED, over);
+    r->state = STAGED_DONE;
+    if (push == WINDOW_NO_MEMORY) {
+        series_forget(s); /* what Valkey confirmed is read again when there is memory */
+    } else if (failed && (push == WINDOW_APPENDED || push == WINDOW_INSERTED)) {
+        series_add_pending(s, r->p, push, newest);
+    }
+    return push;
+}
+
+void history_reset_batch(struct history *h)
+{
+    for (size_t i = 0; i < h->n_staged; i++) {
+        struct staged *r = &h->staged[i];
+        if (r->s && r->state == STAGED_CONFIRMED && h->store) {
+            series_forget(r->s); /* the value has what the window has not */
+        }
+    }
+    for (size_t i = 0; i < h->n_touched; i++) {
+        if (h->touched[i]) {
+            h->touched[i]->staged_first = h->touched[i]->staged_last = -1;
+        }
+    }
+    h->n_staged = h->n_touched = 0;
+}

@@ -93,32 +93,33 @@ static void connect_succeeded(struct link *l, bool session_present,
 
 void link_connect_failed(struct link *l, int code, const char *message)
 {
-    static const char *const refusals[] = {NULL,
+    static const char *const refusals[] = {"",
                                            "unacceptable protocol version",
                                            "client id rejected",
                                            "server unavailable",
                                            "bad user name or password",
                                            "not authorized"};
     struct mqtt_client *c = l->client;
-    const char *refusal = NULL;
+    const char *what = message ? message : "no connection (refused, or no such host)";
     if (code > 0) {
-        refusal = code < (int)(sizeof(refusals) / sizeof(refusals[0]))
-                      ? refusals[code]
-                      : MQTTReasonCode_toString((enum MQTTReasonCodes)code);
+        const char *name = code < (int)(sizeof(refusals) / sizeof(refusals[0]))
+                               ? refusals[code]
+                               : MQTTReasonCode_toString((enum MQTTReasonCodes)code);
+        what = name ? name : "for an unknown reason";
     }
     mqtt_lock(c);
     if (l == c->link && c->phase == CONNECTING) {
         struct mqtt_event *e = &c->begun->event;
         *e = (struct mqtt_event){.kind = MQTT_CONNECT_FAILED,
                                  .reason = code > 0 ? code : -1};
-        int said =
-            snprintf(e->why, sizeof(e->why), "%s: %s%s%s%s", l->server->written,
-                     code > 0 ? "the broker refused: " : "",
-                     code > 0  ? (refusal ? refusal : "for an unknown reason")
-                     : message ? message
-                               : "no connection (refused, unreachable, or no such host)",
-                     c->tls_error[0] ? ": " : "", c->tls_error);
-        (void)said; /* cut when too long: it is for people */
+        /* Paho has one message for two troubles; OpenSSL has none for a wrong name. */
+        const char *hint = c->tls_error;
+        if (code <= 0 && !hint[0] && l->server->address.tls && !c->insecure) {
+            hint = "no connection, or the certificate does not name this host";
+        }
+        (void)snprintf(e->why, sizeof(e->why), "%s: %s%s%s%s", l->server->written,
+                       code > 0 ? "the broker refused: " : "", what, hint[0] ? ": " : "",
+                       hint);
         ops_append(&c->events, c->begun);
         c->begun = NULL;
         link_go_down(c);
@@ -193,25 +194,27 @@ static void on_broker_disconnect(void *ctx, MQTTProperties *properties,
     wake(c);
 }
 
-/* OpenSSL's queue of errors, a line each:
- * thread:error:number:library:function:reason:file:... */
+/* OpenSSL's queue of errors, a line each, the first the closest to the cause:
+ * thread:error:number:library:function:reason:file:line: */
 static int on_tls_error(const char *line, size_t n, void *ctx)
 {
     struct link *l = ctx;
     struct text reason = {line, n};
     for (int field = 0; field < 5; field++) {
-        const char *colon = memchr(reason.p, ':', reason.n);
+        const char *colon = reason.n > 0 ? memchr(reason.p, ':', reason.n) : NULL;
         if (!colon) {
             return 1;
         }
         reason.n -= (size_t)(colon + 1 - reason.p);
         reason.p = colon + 1;
     }
-    const char *end = memchr(reason.p, ':', reason.n);
+    const char *end = reason.n > 0 ? memchr(reason.p, ':', reason.n) : NULL;
     reason.n = end ? (size_t)(end - reason.p) : reason.n;
     mqtt_lock(l->client);
-    (void)snprintf(l->client->tls_error, sizeof(l->client->tls_error), "%.*s",
-                   (int)reason.n, reason.p);
+    if (!l->client->tls_error[0]) {
+        (void)snprintf(l->client->tls_error, sizeof(l->client->tls_error), "%.*s",
+                       (int)reason.n, reason.p);
+    }
     mqtt_unlock(l->client);
     return 1;
 }

@@ -72,7 +72,7 @@ struct mqtt_client {
     size_t n_in_flight;
     struct ops in_flight, events;
     struct op *begun, *ended; /* the attempt's two events: callbacks need no memory */
-    char tls_error[MQTT_ERROR_BYTES / 2]; /* what TLS said last */
+    char tls_error[MQTT_ERROR_BYTES / 2]; /* the first of this attempt */
     uint32_t broker_packet_bytes_max;
     int broker_qos_max;
     bool broker_retains;

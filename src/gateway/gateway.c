@@ -61,7 +61,8 @@ struct gateway {
     int main_fd;             /* eventfd: wakes the main thread */
     pthread_t thread;
     bool has_thread;
-    struct buffer filters; /* subscribed to by the last run */
+    bool subscribed, ready; /* as last told to systemd; the main thread's */
+    struct buffer filters;  /* subscribed to by the last run */
     struct log_limit limit_outbox;
     struct http_health
         health; /* pipeline's part of what is served; guarded by orders.lock */
@@ -403,6 +404,21 @@ static bool start(struct gateway *g, const char *path)
 
 /* --- the main thread --- */
 
+static const char *status_line(const struct gateway *g)
+{
+    return g->subscribed ? "READY=1\nSTATUS=running"
+                         : "READY=1\nSTATUS=connecting to the broker";
+}
+
+/* A reload ends for systemd when it is ready again, whatever came of it. */
+static void tell_reloading(struct gateway *g, bool reloading)
+{
+    /* Still starting: ready is only when subscribed. */
+    if (g->ready) {
+        notify_send(reloading ? "RELOADING=1\nSTATUS=reloading" : status_line(g));
+    }
+}
+
 static void reload(struct gateway *g, const char *path)
 {
     struct config *config = NULL;
@@ -411,7 +427,7 @@ static void reload(struct gateway *g, const char *path)
     pthread_mutex_lock(&g->orders.lock);
     bool busy = g->orders.config != NULL || g->reloaded != NULL;
     pthread_mutex_unlock(&g->orders.lock);
-    notify_send("RELOADING=1\nSTATUS=reloading");
+    tell_reloading(g, true);
     if (busy) {
         log_event(LOG_LEVEL_WARNING, "still reloading, signal ignored; send it again",
                   LOG_END);
@@ -420,6 +436,7 @@ static void reload(struct gateway *g, const char *path)
         log_event(LOG_LEVEL_ERROR,
                   "reload refused, nothing changed; see the problems above",
                   LOG_S("file", path));
+        tell_reloading(g, false);
     } else {
         config_needs_restart(g->config, config, &restart);
         if (restart.n > 0) {
@@ -458,38 +475,33 @@ static void finish_reload(struct gateway *g)
     g->current = config;
     count(COUNT_RELOADS);
     log_event(LOG_LEVEL_INFO, "reloaded", LOG_I("rule_files", config->n_rule_files));
-    notify_send("READY=1\nSTATUS=running");
+    tell_reloading(g, false);
 }
 
-static void tell_subscribed(struct gateway *g, bool *was, bool *ready)
+static void tell_subscribed(struct gateway *g)
 {
     bool is = session_is_subscribed(g->session);
-    if (is == *was) {
+    if (is == g->subscribed) {
         return;
     }
-    *was = is;
+    g->subscribed = is;
     pthread_mutex_lock(&g->orders.lock);
     g->orders.subscribed = is;
     g->health.subscribed = is;
     g->health.was_subscribed = true;
     pthread_mutex_unlock(&g->orders.lock);
     inbox_wake(g->inbox);
-    if (is && !*ready) {
-        *ready = true;
-        notify_send("READY=1\nSTATUS=running");
-    } else {
-        notify_send(is ? "STATUS=running" : "STATUS=connecting to the broker");
-    }
+    g->ready = g->ready || is;
+    notify_send(g->ready ? status_line(g) : "STATUS=connecting to the broker");
 }
 
 static void supervise(struct gateway *g, const char *path, int signals)
 {
-    bool subscribed = false, ready = false;
     notify_send("STATUS=connecting to the broker");
     for (;;) {
         struct mono now = g->clock->mono(g->clock->ctx), wake;
         session_step(g->session, now, &wake);
-        tell_subscribed(g, &subscribed, &ready);
+        tell_subscribed(g);
         finish_reload(g);
         int64_t us = wake.us - now.us;
         int ms = us <= 0 ? 0 : us > 60 * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;

@@ -246,7 +246,8 @@ bool topic_filters_overlap(struct text a, struct text b)
         return false;
     }
     for (bool first = true;; first = false) {
-        struct text x, y;
+        /* Both have a first level; gcc 12 does not see that at -O3. */
+        struct text x = {0}, y = {0};
         bool more_x = next_level(&a, &x), more_y = next_level(&b, &y);
         /* A wildcard at the very start takes no topic that begins with $. */
         if (first &&
@@ -313,7 +314,7 @@ bool topic_template_may_match(struct text template, struct text filter)
         return false;
     }
     for (bool first = true;; first = false) {
-        struct text made, wanted;
+        struct text made = {0}, wanted = {0}; /* as above */
         bool more_made = next_level(&template, &made);
         bool more_wanted = next_level(&filter, &wanted);
         if (first && starts_with_dollar(made) &&

@@ -1,10 +1,14 @@
 /* What Valkey holds, and what it costs, while all is well (SPEC 5.1-5.3). */
 #include "rig.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/counters.h"
 #include "history/wbuf.h"
@@ -291,6 +295,47 @@ START_TEST(test_history_unloaded_series_is_read_again)
     push(&gw, s, at(1, 2));
     EXPECT(s, {0, 1}, {1, 2});
     series_free(s);
+}
+END_TEST
+
+static uint16_t free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, n), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+START_TEST(test_history_over_tcp_with_user_password_and_database)
+{
+    static struct server tcp;
+    static char host[] = "127.0.0.1", user[] = "gw", password[] = "se cret";
+    char port[8];
+    struct rig other;
+    rig_config(&other, NULL);
+    other.config.store.kind = STORE_TCP;
+    other.config.store.host = host;
+    other.config.store.port = free_port();
+    other.config.store.db = 3;
+    other.config.store.username = user;
+    other.config.store.password = password;
+    snprintf(port, sizeof port, "%u", other.config.store.port);
+    server_start(&tcp, (const char *const[]){"--port", port, "--bind", host, NULL});
+    DO(&tcp, "ACL", "SETUSER", "gw", "on", ">se cret", "~wbuf:*", "+@all");
+    rig_open(&other);
+    UNTIL(&other, rig_state(&other) == STORE_STATE_UP);
+    struct series *s = open_series(&other, KEY, spec(60, 0));
+    push(&other, s, at(0, 1));
+    ck_assert(series_readable(s));
+    ck_assert_str_eq(DO(&tcp, "EXISTS", KEY), "0");
+    const char *keyspace = DO(&tcp, "INFO", "keyspace");
+    ck_assert_ptr_nonnull(strstr(keyspace, "db3:keys=1"));
+    series_free(s);
+    rig_stop(&other);
+    server_stop(&tcp);
 }
 END_TEST
 
@@ -859,6 +904,7 @@ int main(void)
                    test_history_only_readings_that_end_a_stored_list_are_admitted_again);
     tcase_add_test(c, test_history_wanted_series_is_read_without_a_reading);
     tcase_add_test(c, test_history_unloaded_series_is_read_again);
+    tcase_add_test(c, test_history_over_tcp_with_user_password_and_database);
     tcase_add_test(c, test_history_follows_a_python_writer);
     tcase_add_test(c, test_history_deleted_key_starts_empty);
     tcase_add_test(c, test_history_sees_an_edit_of_equal_length);

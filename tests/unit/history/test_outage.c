@@ -212,7 +212,9 @@ START_TEST(test_outage_idle_loss_is_noticed_without_a_reading)
 {
     push(&gw, s, at(0, 1));
     server_kill(&server);
+    struct mono start = mono_now();
     UNTIL(&gw, rig_state(&gw) == STORE_STATE_DOWN);
+    ck_assert_int_le(mono_now().us - start.us, 3 * US_PER_S);
     ck_assert(!series_readable(s));
 }
 END_TEST

@@ -144,6 +144,20 @@ static void check_clock(struct gateway *g)
     }
 }
 
+/* Notes for the next run what this one subscribes to. Before the pipeline's thread
+ * starts, or on it. */
+static void keep_filters(struct gateway *g, const struct config *c)
+{
+    struct buffer now = {0};
+    session_filters(c, &now);
+    if (buffer_ok(&now) && !text_equal(buffer_view(&now), buffer_view(&g->filters))) {
+        sink_state(g, TEXT(FILTERS_STATE), TEXT(""), TEXT(""), buffer_view(&now));
+        sink_commit(g, g->clock->mono(g->clock->ctx));
+    }
+    buffer_finish(&g->filters);
+    g->filters = now;
+}
+
 static void follow_orders(struct gateway *g, bool *subscribed)
 {
     pthread_mutex_lock(&g->orders.lock);
@@ -162,6 +176,7 @@ static void follow_orders(struct gateway *g, bool *subscribed)
         if (pipeline_reload(g->pipeline, config, rules, instant_now(g)) != BRINK_OK) {
             log_event(LOG_LEVEL_ERROR, "out of memory at reload", LOG_END);
         }
+        keep_filters(g, config);
         pthread_mutex_lock(&g->orders.lock);
         g->reloaded = config;
         pthread_mutex_unlock(&g->orders.lock);
@@ -304,18 +319,6 @@ static void restore_alert(void *ctx, struct text rule, struct text tenant,
     }
 }
 
-static void keep_filters(struct gateway *g, const struct config *c)
-{
-    struct buffer now = {0};
-    session_filters(c, &now);
-    if (buffer_ok(&now) && !text_equal(buffer_view(&now), buffer_view(&g->filters))) {
-        (void)!outbox_put_state(g->outbox, TEXT(FILTERS_STATE), TEXT(""), TEXT(""),
-                                buffer_view(&now)); /* next time, then */
-        (void)!outbox_commit(g->outbox, g->clock->mono(g->clock->ctx));
-    }
-    buffer_finish(&now);
-}
-
 /* Reads configuration and rules; every problem is printed. */
 static bool load(const char *path, struct config **ret_config, struct ruleset **ret_rules)
 {
@@ -391,14 +394,14 @@ static bool start(struct gateway *g, const char *path)
         return false;
     }
     g->inbox = inbox;
-    if (session_new(c, g->inbox, g->clock, buffer_cstr(&g->filters), &g->session) !=
-            BRINK_OK ||
-        pthread_create(&g->thread, NULL, pipeline_thread, g) != 0) {
+    enum brink_status status =
+        session_new(c, g->inbox, g->clock, buffer_cstr(&g->filters), &g->session);
+    keep_filters(g, c);
+    if (status != BRINK_OK || pthread_create(&g->thread, NULL, pipeline_thread, g) != 0) {
         fprintf(stderr, "brink: cannot start: out of memory or threads\n");
         return false;
     }
     g->has_thread = true;
-    keep_filters(g, c);
     return true;
 }
 

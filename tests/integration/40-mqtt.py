@@ -26,9 +26,7 @@ class Mqtt(Case):
         for version in ("5", "3.1.1"):
             for qos in (0, 1, 2):
                 with self.subTest(version=version, qos=qos):
-                    self.doCleanups()
-                    self.tearDown()
-                    self.setUp()
+                    self.anew()
                     self.site(SEEN, config={
                         "mqtt": {"version": version if version != "5" else 5},
                         "alerts": {"topic": "alerts/{tenant}/{device}/{rule}", "qos": qos},
@@ -40,8 +38,7 @@ class Mqtt(Case):
     def test_tls_with_and_without_client_certificate(self):
         for mutual in (False, True):
             with self.subTest(mutual=mutual):
-                self.tearDown()
-                self.setUp()
+                self.anew()
                 made = tls.Certificates(self.folder)
                 self.start_broker(made.listener(mutual), tls=made.context(client=mutual))
                 files = {"ca_file": made.path("ca.crt")}
@@ -152,12 +149,13 @@ class Mqtt(Case):
 
     def test_session_gone_at_reconnect_subscribes_anew(self):
         self.site(SEEN)
+        before = self.brink.metric("mqtt_connects_total")
         self.broker.stop()
         for file in self.broker.data.iterdir():
             file.unlink()
         self.broker.start()
         self.reconnect()
-        wait_for(lambda: self.brink.metric("mqtt_connects_total") >= 3, "a connection made again", 40)
+        wait_for(lambda: self.brink.metric("mqtt_connects_total") > before, "a connection made again", 40)
         self.brink.wait_ready(40)
         self.send("d1", None, m=1)
         self.alerts.take("OPEN")
@@ -284,10 +282,10 @@ class Mqtt(Case):
 
     def test_another_client_with_our_id_does_not_stop_us(self):
         self.site(SEEN)
+        before = self.brink.metric("mqtt_connects_total")
         thief = self.broker.client(client_id="brink-gw-brink")
         thief.close()
-        self.brink.wait_ready(20)
-        wait_for(lambda: self.brink.metric("mqtt_connects_total") >= 3, "a connection made again", 40)
+        wait_for(lambda: self.brink.metric("mqtt_connects_total") > before, "a connection made again", 40)
         self.brink.wait_ready(20)
         self.send("d1", None, m=1)
         self.alerts.take("OPEN", timeout=20)

@@ -116,9 +116,7 @@ class History(Case):
     def test_first_reading_after_a_restart_sees_the_whole_window(self):
         for end in ("stop", "kill"):
             with self.subTest(end):
-                self.doCleanups()
-                self.tearDown()
-                self.setUp()
+                self.anew()
                 self.site([avg(seconds=86400, threshold=50)])
                 for k in range(100):
                     self.send("d1", k, m=50, wait=False)

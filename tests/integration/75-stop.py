@@ -72,8 +72,7 @@ class Stop(Case):
     def test_stop_with_broker_frozen_or_gone(self):
         for fault in ("freeze", "kill"):
             with self.subTest(fault):
-                self.tearDown()
-                self.setUp()
+                self.anew()
                 self.site(COUNT)
                 getattr(self.broker, fault)()
                 began = time.monotonic()

@@ -72,21 +72,36 @@ class OracleTest(Case):
             same_time = at == want.event_at if want.exact else (
                 0 <= at - want.event_at <= LATE_DECISION_MS)
             if have["event_type"] != want.event_type or not same_time:
-                return [f"{key} number {i}: expected {want}, got {have['event_type']} at {at}"]
+                return [f"{key} number {i}: expected {self._brief(expected[max(0, i - 2) : i + 3])}, got "
+                        + str([(a["event_type"], seconds(a["event_at"])) for a in got[max(0, i - 2) : i + 3]])]
             if want.value is not None:
+                where = f"{key} number {i}, {want.event_type} at {want.event_at}"
                 details = have["details"]
                 w = details["windows"][0]
+                points = [(round(at * 1000) - stream.BASE_MS, v) for at, v in w["points"]]
+                missing = [p for p in want.points[-len(points):] if not self._among(p, points)]
+                surplus = [p for p in points if not self._among(p, want.points)]
+                if w["count"] != len(want.points) or missing or surplus:
+                    return [f"{where}: {w['count']} points of {len(want.points)}, missing {missing}, surplus {surplus}"]
                 if abs(details["value"] - want.value) > 1e-9 * max(1, abs(want.value)):
-                    return [f"{key} number {i}: expected {want}, got value {details['value']!r}"]
-                stamps = (w["count"], *(round(w[k] * 1000) - stream.BASE_MS for k in ("first_ts", "last_ts")))
-                if stamps != (want.count, want.first, want.last):
-                    return [f"{key} number {i}: expected {want}, got count, first, last {stamps}"]
+                    return [f"{where}: value {details['value']!r} of {want.value!r}"]
+                ends = tuple(round(w[k] * 1000) - stream.BASE_MS for k in ("first_ts", "last_ts"))
+                if ends != (want.points[0][0], want.points[-1][0]):
+                    return [f"{where}: from and to {ends}"]
         if len(expected) != len(got):
             i = min(len(expected), len(got))
             more = expected[i] if len(expected) > i else {
                 k: got[i][k] for k in ("event_type", "event_at", "details")}
             return [f"{key}: expected {len(expected)} events, got {len(got)}; first without a partner: {more}"]
         return []
+
+    @staticmethod
+    def _among(point, points):
+        return any(at == point[0] and abs(v - point[1]) <= 1e-12 * max(1, abs(v)) for at, v in points)
+
+    @staticmethod
+    def _brief(alerts):
+        return [(a.event_type, a.event_at) for a in alerts]
 
     def compare_windows(self):
         expected = list(self.oracle.windows())

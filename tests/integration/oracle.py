@@ -109,9 +109,7 @@ class Alert:
     event_at: int
     exact: bool  # event_at is a reading's own time; else (decided at a late reading) it is this or a little more
     value: float = None  # of the deciding window function, where one decided alone
-    count: int = None
-    first: int = None
-    last: int = None
+    points: list = None
 
 
 class Window:
@@ -349,8 +347,7 @@ class Oracle:
         if event_type == "OPEN" and rule.when[0] == "compare" and rule.when[1][0] == "window":
             node = rule.when[1]
             points = state.windows[node[2]].of(node[3], node[4])
-            alert.value, alert.count = self._value(node, rule, state, device), len(points)
-            alert.first, alert.last = points[0][0], points[-1][0]
+            alert.value, alert.points = self._value(node, rule, state, device), points
         self.alerts.append(alert)
 
     # --- what to compare with ---

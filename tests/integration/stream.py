@@ -144,9 +144,10 @@ class Device:
                  "state": bool(self.state) if rng.random() < 0.5 else self.state}
         if self.name[0] == "m":
             del found["temp_c"]
-            found["t1" if rng.random() < 0.5 else "temp_f"] = temp if "t1" in found else round(temp * 1.8 + 32, 2)
-            if rng.random() < 0.2:
-                found.update({"t1": temp, "temp_f": 451.0})
+            if rng.random() < 0.5:
+                found["t1"] = temp
+            if "t1" not in found or rng.random() < 0.2:
+                found["temp_f"] = round(temp * 1.8 + 32, 2)
         return found
 
 
@@ -178,7 +179,7 @@ class Stream:
         if device.numbers and draw < 0.08 and device.has_seq and not self.whole:
             seq = rng.choice(device.numbers[-20:])  # the number counts, whatever the rest says
             device.at += rng.randrange(1000, 30_000)
-            return self._publish(device, [self._message(device, device.at, seq)])
+            return self._publish(device, [self._message(device, device.at, seq)], again=False)
         if device.name[0] in "lm" and draw < 0.25 and device.since_late > 0:
             back = rng.randrange(1, 1500_000) if rng.random() < 0.2 else rng.randrange(1, 400_000)
             device.since_late = 0
@@ -212,9 +213,10 @@ class Stream:
                        seq if device.has_seq else None, device.site)
         return body, said
 
-    def _publish(self, device, made, array=False):
+    def _publish(self, device, made, array=False, again=True):
         bodies = [body for body, _ in made]
         sent = (f"tenant/acme/device/{device.name}/telemetry",
                 json.dumps(bodies if array else bodies[0]), [said for _, said in made])
-        device.sent.append(sent)
+        if again:
+            device.sent.append(sent)
         return sent

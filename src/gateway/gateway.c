@@ -54,8 +54,11 @@ struct gateway {
     struct http *http;
     struct arrival_clock arrival;
     struct orders orders;
-    atomic_bool woken;       /* history has something for a step */
-    atomic_bool finished;    /* the pipeline's thread ended */
+    atomic_bool woken;            /* history has something for a step */
+    atomic_bool finished;         /* the pipeline's thread ended */
+    bool reloading, reload_again; /* under way; asked for once more meanwhile. The main
+                                     thread's */
+    bool reload_failed; /* pipeline -> main: for want of memory; guarded by orders.lock */
     struct config *reloaded; /* pipeline -> main: the configuration now in force; guarded
                                 by orders.lock */
     int main_fd;             /* eventfd: wakes the main thread */
@@ -172,13 +175,21 @@ static void follow_orders(struct gateway *g, bool *subscribed)
         pipeline_subscribed(g->pipeline, want, g->clock->mono(g->clock->ctx));
     }
     if (config) {
-        outbox_configure(g->outbox, config->alerts.sync_always, config->limits.outbox);
-        if (pipeline_reload(g->pipeline, config, rules, instant_now(g)) != BRINK_OK) {
-            log_event(LOG_LEVEL_ERROR, "out of memory at reload", LOG_END);
+        bool taken =
+            pipeline_reload(g->pipeline, config, rules, instant_now(g)) == BRINK_OK;
+        if (taken) {
+            outbox_configure(g->outbox, config->alerts.sync_always,
+                             config->limits.outbox);
+            keep_filters(g, config);
+        } else {
+            count(COUNT_RELOADS_REFUSED);
+            log_event(LOG_LEVEL_ERROR, "out of memory at reload, nothing changed",
+                      LOG_END);
+            config_free(config);
         }
-        keep_filters(g, config);
         pthread_mutex_lock(&g->orders.lock);
-        g->reloaded = config;
+        g->reloaded = taken ? config : NULL;
+        g->reload_failed = !taken;
         pthread_mutex_unlock(&g->orders.lock);
         wake_main(g);
     }
@@ -427,14 +438,12 @@ static void reload(struct gateway *g, const char *path)
     struct config *config = NULL;
     struct ruleset *rules = NULL;
     struct buffer restart = {0};
-    pthread_mutex_lock(&g->orders.lock);
-    bool busy = g->orders.config != NULL || g->reloaded != NULL;
-    pthread_mutex_unlock(&g->orders.lock);
+    if (g->reloading) {
+        g->reload_again = true; /* the files may have changed since they were read */
+        return;
+    }
     tell_reloading(g, true);
-    if (busy) {
-        log_event(LOG_LEVEL_WARNING, "still reloading, signal ignored; send it again",
-                  LOG_END);
-    } else if (!load(path, &config, &rules)) {
+    if (!load(path, &config, &rules)) {
         count(COUNT_RELOADS_REFUSED);
         log_event(LOG_LEVEL_ERROR,
                   "reload refused, nothing changed; see the problems above",
@@ -446,6 +455,7 @@ static void reload(struct gateway *g, const char *path)
             log_event(LOG_LEVEL_WARNING, "changed, but needs a restart; ignoring for now",
                       LOG_T("keys", buffer_view(&restart)));
         }
+        g->reloading = true;
         pthread_mutex_lock(&g->orders.lock);
         g->orders.config = config;
         g->orders.rules = rules;
@@ -456,15 +466,8 @@ static void reload(struct gateway *g, const char *path)
 }
 
 /* The pipeline took a new configuration over: the connection follows. */
-static void finish_reload(struct gateway *g)
+static void follow_reload(struct gateway *g, struct config *config)
 {
-    pthread_mutex_lock(&g->orders.lock);
-    struct config *config = g->reloaded;
-    g->reloaded = NULL;
-    pthread_mutex_unlock(&g->orders.lock);
-    if (!config) {
-        return;
-    }
     session_reload(g->session, config);
     if (!inbox_set_payload_max(g->inbox, config->limits.payload_bytes)) {
         log_event(LOG_LEVEL_WARNING,
@@ -478,7 +481,28 @@ static void finish_reload(struct gateway *g)
     g->current = config;
     count(COUNT_RELOADS);
     log_event(LOG_LEVEL_INFO, "reloaded", LOG_I("rule_files", config->n_rule_files));
+}
+
+static void finish_reload(struct gateway *g, const char *path)
+{
+    pthread_mutex_lock(&g->orders.lock);
+    struct config *config = g->reloaded;
+    bool failed = g->reload_failed;
+    g->reloaded = NULL;
+    g->reload_failed = false;
+    pthread_mutex_unlock(&g->orders.lock);
+    if (!config && !failed) {
+        return;
+    }
+    if (config) {
+        follow_reload(g, config);
+    }
+    g->reloading = false;
     tell_reloading(g, false);
+    if (g->reload_again) {
+        g->reload_again = false;
+        reload(g, path);
+    }
 }
 
 static void tell_subscribed(struct gateway *g)
@@ -505,7 +529,7 @@ static void supervise(struct gateway *g, const char *path, int signals)
         struct mono now = g->clock->mono(g->clock->ctx), wake;
         session_step(g->session, now, &wake);
         tell_subscribed(g);
-        finish_reload(g);
+        finish_reload(g, path);
         int64_t us = wake.us - now.us;
         int ms = us <= 0 ? 0 : us > 60 * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;
         struct pollfd fds[] = {{.fd = signals, .events = POLLIN},

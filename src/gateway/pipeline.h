@@ -80,7 +80,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
 void pipeline_subscribed(struct pipeline *p, bool subscribed, struct mono now);
 
 /* Another configuration (borrowed, in place of the last) and its rules (taken over)
- * (SPEC 1.3). On E_NOMEM before the swap nothing changed. */
+ * (SPEC 1.3). E_NOMEM: nothing changed, rules are freed. */
 enum brink_status pipeline_reload(struct pipeline *p, const struct config *config,
                                   struct ruleset *rules,
                                   struct instant now) BRINK_MUST_CHECK;

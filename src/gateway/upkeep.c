@@ -481,7 +481,12 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     p->rules = rules;
     first_metrics(p);
     history_set_limits(p->history, config->limits.points_per_window);
-    enum brink_status status = devices_set_rules(&p->devices, rules);
+    if (devices_set_rules(&p->devices, rules) != BRINK_OK) {
+        log_limited(
+            &p->limit_memory, now.mono, LOG_LEVEL_ERROR,
+            "out of memory at reload, some devices lack rules until they are heard",
+            LOG_END);
+    }
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
         schedule_device(p, device);
     }
@@ -491,7 +496,7 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     p->scratch = scratch;
     ruleset_free(old_rules);
     p->sink.commit(p->sink.ctx, now.mono);
-    return status;
+    return BRINK_OK;
 }
 
 void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us)

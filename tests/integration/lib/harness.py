@@ -285,7 +285,10 @@ class Brink(Process):
         """YAML text, or a list of rules."""
         if not isinstance(text, str):
             text = json.dumps({"rules": text}, indent=1) + "\n"
-        (self.rules_folder / name).write_text(textwrap.dedent(text))
+        # Put in place whole: a reload may be reading just now.
+        draft = self.rules_folder / (name + ".draft")
+        draft.write_text(textwrap.dedent(text))
+        draft.rename(self.rules_folder / name)
 
     def start(self, ready=True, env=None):
         self.spawn([BRINK, "run", "-c", str(self.config_path)], env={**self.environment, **(env or {})})

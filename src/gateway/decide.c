@@ -184,7 +184,6 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
             f.onset = before.onset;
             f.triggered_at = before.triggered_at;
             f.trigger_count = before.trigger_count;
-            f.degraded = before.degraded;
             f.severity = before.escalated ? r->escalate_to : r->severity;
             f.reason = input.no_data ? "no_data" : NULL;
         }
@@ -195,6 +194,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         f.left = why->left;
         f.right = why->right;
         f.event = events[k];
+        f.degraded = e.degraded; /* each event says how it itself was decided */
         f.event_at = m->now;
         f.now = m->now;
         list_window(&f, &p->devices, i, r->when);

@@ -388,10 +388,24 @@ static void sweep(struct pipeline *p)
 
 /* --- a step --- */
 
+/* A window that was read back may hold a reading that a killed run wrote and did not live
+ * to decide on: the device's timeline goes at least so far. */
+static void catch_up(struct pipeline *p, const struct instance *i)
+{
+    for (size_t m = 0; m < i->rule->n_metrics; m++) {
+        const struct window *w = instance_window(&p->devices, i, m);
+        if (w && window_newest(w).us > i->device->newest.us) {
+            i->device->newest = window_newest(w);
+            i->device->newest_arrived = p->now.mono;
+        }
+    }
+}
+
 static void follow_history(struct pipeline *p)
 {
     struct instance *i;
     while ((i = history_next_changed(p->history))) {
+        catch_up(p, i);
         struct moment m = {
             .by_reading = true,
             .at = i->device->newest,

@@ -26,7 +26,7 @@ class Rules(Case):
         for k, value in ((0, 24.0), (10, 25.5), (20, 27.5), (30, 25.0)):
             self.send("d1", k, site="s1", temp_c=value)
         self.send("d1", 40, site="s1", temp_c=0)
-        opened = self.alerts.take("OPEN")
+        opened = dict(self.alerts.take("OPEN"))
         message = opened.pop("_message")
         self.assertEqual(message.topic, "alerts/acme/d1/warm")
         self.assertEqual(message.properties.get(mqtt.CONTENT_TYPE), b"application/json")

@@ -58,9 +58,11 @@ class Ingest(Case):
         self.assertEqual(replaced['brink_time_replaced_total{reason="before_2001"}'], 2)
 
     def test_late_readings_go_to_their_place(self):
-        self.site(COUNT + [{"id": "latest", "when": "m == 7"}])
-        for k, m in ((1000, 1), (1100, 2), (1050, 7), (500, 7), (399, 7), (1100, 3)):
+        self.site(COUNT + [{"id": "latest", "when": "m == 7 or m == 7 and x > 0"}])
+        for k, m in ((1000, 1), (1100, 2), (1050, 7), (500, 7), (399, 7)):
             self.send("d1", k, m=m)
+        self.send("d1", 1100, x=1)
+        self.send("d1", 1100, m=3)
         self.fence()
         self.assertEqual(self.store.window("n", "d1"),
                          [[BASE + 500, 7], [BASE + 1000, 1], [BASE + 1050, 7], [BASE + 1100, 2], [BASE + 1100, 3]])

@@ -107,7 +107,8 @@ enum brink_status mqtt_unsubscribe(struct mqtt_client *c,
 /* Answered by MQTT_PUBLISHED or MQTT_REFUSED with the tag. content_type (MQTT 5 only) may
  * be NULL. A QoS or a retain flag that the broker announced not to take is lowered to
  * what it takes. E_STATE: not connected; E_RANGE: topic invalid or packet larger than the
- * broker takes; E_LIMIT: too many in flight. */
+ * broker takes; E_LIMIT: too many in flight, by our count or
+ * by what the broker announced to take at once. */
 enum brink_status mqtt_publish(struct mqtt_client *c, const char *topic,
                                struct text payload, int qos, bool retain,
                                const char *content_type, uint64_t tag) BRINK_MUST_CHECK;

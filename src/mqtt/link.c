@@ -44,40 +44,32 @@ void link_go_down(struct mqtt_client *c)
 {
     c->phase = DOWN;
     c->generation++;
-    c->n_in_flight = 0;
+    c->n_in_flight = c->n_flows = 0;
     (void)pthread_cond_broadcast(&c->changed);
 }
 
-static void connect_succeeded(struct link *l, bool session_present,
-                              MQTTProperties *properties)
+static int announced(MQTTProperties *properties, enum MQTTPropertyCodes code,
+                     int otherwise)
+{
+    return properties && MQTTProperties_hasProperty(properties, code)
+               ? MQTTProperties_getNumericValue(properties, code)
+               : otherwise;
+}
+
+static void connect_succeeded(struct link *l, bool session_present, MQTTProperties *p)
 {
     struct mqtt_client *c = l->client;
-    uint32_t bytes_max = 0;
-    int qos_max = 2;
-    bool retains = true;
-    if (properties) {
-        if (MQTTProperties_hasProperty(properties,
-                                       MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)) {
-            bytes_max = (uint32_t)MQTTProperties_getNumericValue(
-                properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
-        }
-        if (MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS)) {
-            qos_max =
-                MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS);
-        }
-        if (MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE)) {
-            retains = MQTTProperties_getNumericValue(
-                          properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE) != 0;
-        }
-    }
+    uint32_t bytes_max = (uint32_t)announced(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0);
     mqtt_lock(c);
     if (l == c->link && c->phase == CONNECTING) {
         c->phase = CONNECTED;
         c->reached = true;
         c->tls_error[0] = '\0';
         c->broker_packet_bytes_max = bytes_max;
-        c->broker_qos_max = qos_max;
-        c->broker_retains = retains;
+        c->broker_qos_max = announced(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2);
+        c->broker_receive_max =
+            announced(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
+        c->broker_retains = announced(p, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0;
         c->begun->event = (struct mqtt_event){.kind = MQTT_CONNECTED,
                                               .session_present = session_present,
                                               .broker_packet_bytes_max = bytes_max,
@@ -245,6 +237,7 @@ static void op_end(struct op *op, enum outcome outcome, int reason)
     bool present = op->generation == c->generation && c->phase == CONNECTED;
     if (present) {
         c->n_in_flight--;
+        c->n_flows -= op->is_flow;
     }
     bool told = present && outcome != UNANSWERED;
     if (told) {

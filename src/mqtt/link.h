@@ -34,6 +34,7 @@ struct op {
     struct op *prev, *next;
     struct link *link;
     uint64_t generation;
+    bool is_flow; /* a publish of QoS 1 or 2 */
     struct mqtt_event event;
 };
 
@@ -69,12 +70,12 @@ struct mqtt_client {
     bool reached; /* the present attempt got through */
     struct link *link;
     uint64_t generation; /* of connections; what is of an older one is not answered */
-    size_t n_in_flight;
+    size_t n_in_flight, n_flows;
     struct ops in_flight, events;
     struct op *begun, *ended; /* the attempt's two events: callbacks need no memory */
     char tls_error[MQTT_ERROR_BYTES / 2]; /* the first of this attempt */
     uint32_t broker_packet_bytes_max;
-    int broker_qos_max;
+    int broker_qos_max, broker_receive_max;
     bool broker_retains;
 };
 

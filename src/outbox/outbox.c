@@ -11,11 +11,11 @@
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "outbox/database.h"
+#include "outbox/slots.h"
+#include "outbox/states.h"
 
 #define TOPIC_BYTES 65535 /* MQTT's own limit */
-#define KEY_PART_BYTES 65535
 /* Events that the disk does not take wait in memory: within the limit on their number,
  * and within this. */
 #define MEMORY_BYTES_MAX ((size_t)64 * 1024 * 1024)
@@ -25,27 +25,6 @@
 /* With sync: always a removal of its own would cost another wait for the disk; what a
  * power cut brings back is only delivered twice. */
 #define REMOVE_SYNC_US US_PER_S
-#define SLOTS_MIN 64
-
-enum slot_state {
-    SLOT_STORED,  /* in the file */
-    SLOT_MEMORY,  /* not yet */
-    SLOT_LEAVING, /* in the file, acknowledged or pushed out: to be removed */
-    SLOT_GONE,
-};
-
-/* One event, in the order of ids. */
-struct slot {
-    uint64_t id;
-    enum slot_state state;
-    struct outbox_event *memory; /* SLOT_MEMORY: topic and payload follow it */
-};
-
-struct pending_state {
-    struct pending_state *next;
-    struct text key, rule, tenant, device; /* follow it */
-    struct text value;                     /* of its own: it may change */
-};
 
 struct outbox {
     struct database *db;
@@ -54,256 +33,24 @@ struct outbox {
     bool sync_always;
     uint32_t limit;
 
-    struct slot *slots; /* slots[head] to slots[end - 1] */
-    size_t head, end, capacity;
-    size_t n_live, n_leaving, n_gone; /* live: stored or in memory */
-    size_t n_memory, memory_bytes;
-    uint64_t last_id, written_id; /* above written_id all is in memory */
+    struct slots slots;
+    struct states states;
     uint64_t shown_id; /* events up to here were committed, or at least tried */
 
-    struct pending_state *states;
-    struct map states_by_key;
-
-    bool
-        collecting; /* since the last commit: what belongs together is not complete yet */
+    bool collecting; /* since the last commit: what belongs together is not complete */
     bool failing, damaged, unsynced, removal_due;
     struct mono retry_at, sync_at, remove_at;
     uint64_t n_pushed_out; /* not yet told */
     struct log_limit failure_limit, full_limit;
 };
 
-/* ---- Slots ---- */
-
-static bool is_live(const struct slot *s)
-{
-    return s->state == SLOT_STORED || s->state == SLOT_MEMORY;
-}
-
-/* The first slot whose id is above `id`. */
-static size_t slot_after(const struct outbox *o, uint64_t id)
-{
-    size_t low = o->head, high = o->end;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (o->slots[middle].id > id) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
-/* Drops what is gone: from the head at once, from between when it is the larger part. */
-static void slots_tidy(struct outbox *o)
-{
-    while (o->head < o->end && o->slots[o->head].state == SLOT_GONE) {
-        o->head++;
-        o->n_gone--;
-    }
-    if (o->head == o->end) {
-        o->head = o->end = 0;
-    } else if (o->n_gone > SLOTS_MIN && o->n_gone > (o->end - o->head) / 2) {
-        size_t to = o->head;
-        for (size_t i = o->head; i < o->end; i++) {
-            if (o->slots[i].state != SLOT_GONE) {
-                o->slots[to++] = o->slots[i];
-            }
-        }
-        o->end = to;
-        o->n_gone = 0;
-    }
-}
-
-static enum brink_status slots_append(struct outbox *o, struct slot slot)
-{
-    if (o->end == o->capacity && o->head > o->capacity / 2) {
-        memmove(o->slots, o->slots + o->head, (o->end - o->head) * sizeof(*o->slots));
-        o->end -= o->head;
-        o->head = 0;
-    }
-    if (o->end == o->capacity) {
-        if (o->capacity > SIZE_MAX / 2 / sizeof(*o->slots)) {
-            return BRINK_E_NOMEM;
-        }
-        size_t capacity = o->capacity ? o->capacity * 2 : SLOTS_MIN;
-        struct slot *slots = realloc(o->slots, capacity * sizeof(*slots));
-        if (!slots) {
-            return BRINK_E_NOMEM;
-        }
-        o->slots = slots;
-        o->capacity = capacity;
-    }
-    o->slots[o->end++] = slot;
-    return BRINK_OK;
-}
-
-static size_t event_bytes(const struct outbox_event *e)
-{
-    return sizeof(*e) + e->topic.n + e->payload.n;
-}
-
-static void forget_memory(struct outbox *o, struct slot *s)
-{
-    o->n_memory--;
-    o->memory_bytes -= event_bytes(s->memory);
-    free(s->memory);
-    s->memory = NULL;
-}
-
-/* Takes a live slot out: now, or with the next commit when the file has it. */
-static void slot_leave(struct outbox *o, struct slot *s)
-{
-    o->n_live--;
-    if (s->state == SLOT_MEMORY) {
-        forget_memory(o, s);
-        s->state = SLOT_GONE;
-        o->n_gone++;
-    } else {
-        s->state = SLOT_LEAVING;
-        o->n_leaving++;
-    }
-}
-
-/* Pushes out the oldest until both limits hold, with room for `n` more of `bytes`. */
-static void make_room(struct outbox *o, size_t n, size_t bytes)
-{
-    for (size_t i = o->head; i < o->end && o->n_live > 0 && o->n_live + n > o->limit;
-         i++) {
-        if (is_live(&o->slots[i])) {
-            slot_leave(o, &o->slots[i]);
-            o->n_pushed_out++;
-        }
-    }
-    for (size_t i = slot_after(o, o->written_id);
-         i < o->end && o->n_memory > 0 && o->memory_bytes + bytes > MEMORY_BYTES_MAX;
-         i++) {
-        if (o->slots[i].state == SLOT_MEMORY) {
-            slot_leave(o, &o->slots[i]);
-            o->n_pushed_out++;
-        }
-    }
-    slots_tidy(o);
-}
-
-/* ---- Pending states ---- */
-
-static void states_finish(struct outbox *o)
-{
-    for (struct pending_state *s = o->states, *next; s; s = next) {
-        next = s->next;
-        free((char *)(uintptr_t)s->value.p);
-        free(s);
-    }
-    o->states = NULL;
-    map_finish(&o->states_by_key);
-    o->states_by_key = (struct map){0};
-}
-
-static char *put_part(char *at, struct text part, struct text *ret_copy)
-{
-    /* Its length before it: no two triples share a key, whatever bytes they hold. */
-    *at++ = (char)(unsigned char)(part.n >> 8);
-    *at++ = (char)(unsigned char)(part.n & 0xff);
-    if (part.n > 0) {
-        memcpy(at, part.p, part.n);
-    }
-    *ret_copy = (struct text){at, part.n};
-    return at + part.n;
-}
-
-static struct pending_state *state_new(struct text rule, struct text tenant,
-                                       struct text device)
-{
-    size_t bytes = 6 + rule.n + tenant.n + device.n;
-    struct pending_state *s = calloc(1, sizeof(*s) + bytes);
-    if (!s) {
-        return NULL;
-    }
-    char *at = (char *)(s + 1);
-    s->key = (struct text){at, bytes};
-    at = put_part(at, rule, &s->rule);
-    at = put_part(at, tenant, &s->tenant);
-    (void)put_part(at, device, &s->device);
-    return s;
-}
-
-enum brink_status outbox_put_state(struct outbox *o, struct text rule, struct text tenant,
-                                   struct text device, struct text value)
-{
-    if (rule.n > KEY_PART_BYTES || tenant.n > KEY_PART_BYTES ||
-        device.n > KEY_PART_BYTES) {
-        return BRINK_E_LIMIT;
-    }
-    char *copy = value.n > 0 ? text_dup(value) : NULL;
-    struct pending_state *fresh = state_new(rule, tenant, device);
-    if (!fresh || (value.n > 0 && !copy)) {
-        goto no_memory;
-    }
-    struct pending_state *s = map_get(&o->states_by_key, fresh->key);
-    if (s) {
-        free(fresh); /* only the newest of a triple is worth writing */
-        free((char *)(uintptr_t)s->value.p);
-    } else {
-        s = fresh;
-        if (map_put(&o->states_by_key, s->key, s) != BRINK_OK) {
-            goto no_memory;
-        }
-        s->next = o->states;
-        o->states = s;
-    }
-    s->value = (struct text){copy, value.n};
-    o->collecting = true;
-    return BRINK_OK;
-no_memory:
-    free(fresh);
-    free(copy);
-    return BRINK_E_NOMEM;
-}
-
 /* ---- Writing ---- */
 
-/* Calls do_slot for what the next commit changes. */
-static enum brink_status each_change(struct outbox *o,
-                                     enum brink_status (*do_slot)(struct outbox *o,
-                                                                  struct slot *s))
+static enum brink_status write_slot(void *ctx, const struct slot *slot)
 {
-    enum brink_status st = BRINK_OK;
-    size_t left = o->n_leaving;
-    for (size_t i = o->head; st == BRINK_OK && left > 0 && i < o->end; i++) {
-        if (o->slots[i].state == SLOT_LEAVING) {
-            st = do_slot(o, &o->slots[i]);
-            left--;
-        }
-    }
-    left = o->n_memory;
-    for (size_t i = slot_after(o, o->written_id);
-         st == BRINK_OK && left > 0 && i < o->end; i++) {
-        if (o->slots[i].state == SLOT_MEMORY) {
-            st = do_slot(o, &o->slots[i]);
-            left--;
-        }
-    }
-    return st;
-}
-
-static enum brink_status write_slot(struct outbox *o, struct slot *s)
-{
-    return s->state == SLOT_MEMORY ? database_insert(o->db, s->memory)
-                                   : database_delete(o->db, s->id);
-}
-
-static enum brink_status slot_written(struct outbox *o, struct slot *s)
-{
-    if (s->state == SLOT_MEMORY) {
-        forget_memory(o, s);
-        s->state = SLOT_STORED;
-    } else {
-        s->state = SLOT_GONE;
-        o->n_leaving--;
-        o->n_gone++;
-    }
-    return BRINK_OK;
+    struct outbox *o = ctx;
+    return slot->state == SLOT_MEMORY ? database_insert(o->db, slot->memory)
+                                      : database_delete(o->db, slot->id);
 }
 
 /* One transaction. */
@@ -311,9 +58,9 @@ static enum brink_status write_all(struct outbox *o)
 {
     enum brink_status st = database_begin(o->db);
     if (st == BRINK_OK) {
-        st = each_change(o, write_slot);
+        st = slots_each_change(&o->slots, write_slot, o);
     }
-    for (struct pending_state *s = o->states; st == BRINK_OK && s; s = s->next) {
+    for (struct state *s = o->states.first; st == BRINK_OK && s; s = s->next) {
         st = database_put_state(o->db, s->rule, s->tenant, s->device, s->value);
     }
     if (st == BRINK_OK) {
@@ -323,12 +70,10 @@ static enum brink_status write_all(struct outbox *o)
         database_rollback(o->db);
         return st;
     }
-    st = each_change(o, slot_written);
-    o->written_id = o->last_id;
+    slots_written(&o->slots);
+    states_clear(&o->states);
     o->removal_due = false;
-    slots_tidy(o);
-    states_finish(o);
-    return st;
+    return BRINK_OK;
 }
 
 /* The file went bad under us. What it held is out of reach; what memory holds is not. */
@@ -340,20 +85,9 @@ static enum brink_status begin_anew(struct outbox *o)
     database_close(o->db);
     o->db = NULL;
     enum brink_status st = database_put_aside(o->dir, &n);
-    uint64_t lost = 0;
     if (st == BRINK_OK) {
         o->damaged = false;
-        for (size_t i = o->head; i < o->end; i++) {
-            struct slot *s = &o->slots[i];
-            lost += s->state == SLOT_STORED;
-            o->n_live -= s->state == SLOT_STORED;
-            if (s->state == SLOT_STORED || s->state == SLOT_LEAVING) {
-                s->state = SLOT_GONE;
-                o->n_gone++;
-            }
-        }
-        o->n_leaving = 0;
-        slots_tidy(o);
+        size_t lost = slots_forget_stored(&o->slots);
         log_event(LOG_LEVEL_ERROR, "outbox damaged", LOG_S("state_dir", o->dir),
                   LOG_S("why", why), LOG_I("events_lost", lost),
                   LOG_S("action", "put aside and begun anew"), LOG_I("damaged", n));
@@ -369,7 +103,7 @@ static void tell_failure(struct outbox *o, struct mono now, const char *why)
     log_limited(&o->failure_limit, now, LOG_LEVEL_ERROR, "outbox not written",
                 LOG_S("state_dir", o->dir), LOG_S("why", why),
                 LOG_S("action", "kept in memory and tried again"),
-                LOG_I("events_in_memory", o->n_memory));
+                LOG_I("events_in_memory", o->slots.n_memory));
 }
 
 static void tell_pushed_out(struct outbox *o, struct mono now)
@@ -458,13 +192,12 @@ static enum brink_status take_place(struct outbox *o, char *why, size_t why_byte
 
 static enum brink_status add_stored(void *ctx, uint64_t id)
 {
-    struct outbox *o = ctx;
-    enum brink_status st = slots_append(o, (struct slot){.id = id, .state = SLOT_STORED});
-    if (st == BRINK_OK) {
-        o->n_live++;
-        o->last_id = id;
-    }
-    return st;
+    return slots_add_stored(ctx, id);
+}
+
+static void push_out(struct outbox *o, size_t n, size_t bytes)
+{
+    o->n_pushed_out += slots_make_room(&o->slots, n, o->limit, bytes, MEMORY_BYTES_MAX);
 }
 
 enum brink_status outbox_open(const char *state_dir, bool sync_always, uint32_t limit,
@@ -490,12 +223,12 @@ enum brink_status outbox_open(const char *state_dir, bool sync_always, uint32_t 
     for (int attempt = 0; attempt < 2; attempt++) {
         st = database_open(o->dir, sync_always, why, why_bytes, &o->db);
         if (st == BRINK_OK) {
-            o->head = o->end = o->n_live = 0;
-            st = database_each_id(o->db, add_stored, o);
+            st = database_each_id(o->db, add_stored, &o->slots);
             if (st != BRINK_OK) {
                 (void)snprintf(why, why_bytes, "%s", database_error(o->db));
                 database_close(o->db);
                 o->db = NULL;
+                slots_finish(&o->slots);
             }
         }
         unsigned n = 0;
@@ -511,8 +244,8 @@ enum brink_status outbox_open(const char *state_dir, bool sync_always, uint32_t 
         st = st == BRINK_E_SYNTAX || st == BRINK_E_STATE ? BRINK_E_IO : st;
         goto failed;
     }
-    o->shown_id = o->written_id = o->last_id;
-    make_room(o, 0, 0);
+    o->shown_id = o->slots.last_id;
+    push_out(o, 0, 0);
     *ret_outbox = o;
     return BRINK_OK;
 failed:
@@ -525,22 +258,19 @@ void outbox_close(struct outbox *o)
     if (!o) {
         return;
     }
-    if (o->db && (o->n_memory > 0 || o->n_leaving > 0 || o->states)) {
-        if (write_all(o) != BRINK_OK) {
+    if (o->slots.n_memory > 0 || o->slots.n_leaving > 0 || o->states.first) {
+        if (!o->db || write_all(o) != BRINK_OK) {
             log_event(LOG_LEVEL_ERROR, "outbox not written", LOG_S("state_dir", o->dir),
-                      LOG_S("why", database_error(o->db)),
-                      LOG_I("events_lost", o->n_memory));
+                      LOG_S("why", o->db ? database_error(o->db) : "cannot open it"),
+                      LOG_I("events_lost", o->slots.n_memory));
         }
     }
     database_close(o->db);
-    for (size_t i = o->head; i < o->end; i++) {
-        free(o->slots[i].memory);
-    }
-    free(o->slots);
-    states_finish(o);
+    slots_finish(&o->slots);
+    states_clear(&o->states);
     if (o->lock_fd >= 0) {
-        (void)close(
-            o->lock_fd); /* and so unlocks; the file stays, or two could hold it */
+        /* And so unlocks. The file stays: were it removed, two could hold a lock. */
+        (void)close(o->lock_fd);
     }
     free(o->dir);
     free(o);
@@ -556,7 +286,7 @@ void outbox_configure(struct outbox *o, bool sync_always, uint32_t limit)
         sync_always = o->sync_always;
     }
     o->sync_always = sync_always;
-    make_room(o, 0, 0);
+    push_out(o, 0, 0);
 }
 
 enum brink_status outbox_put(struct outbox *o, const struct outbox_event *event,
@@ -565,46 +295,31 @@ enum brink_status outbox_put(struct outbox *o, const struct outbox_event *event,
     if (event->topic.n > TOPIC_BYTES || event->payload.n > OUTBOX_PAYLOAD_BYTES_MAX) {
         return BRINK_E_LIMIT;
     }
-    struct outbox_event *copy = malloc(event_bytes(event));
-    if (!copy) {
-        return BRINK_E_NOMEM;
+    push_out(o, 1, slots_event_bytes(event));
+    enum brink_status st = slots_add(&o->slots, event);
+    if (st == BRINK_OK) {
+        o->collecting = true;
+        *ret_id = o->slots.last_id;
     }
-    char *bytes = (char *)(copy + 1);
-    if (event->topic.n > 0) {
-        memcpy(bytes, event->topic.p, event->topic.n);
-    }
-    if (event->payload.n > 0) {
-        memcpy(bytes + event->topic.n, event->payload.p, event->payload.n);
-    }
-    *copy = (struct outbox_event){.id = o->last_id + 1,
-                                  .topic = {bytes, event->topic.n},
-                                  .payload = {bytes + event->topic.n, event->payload.n},
-                                  .qos = event->qos,
-                                  .retain = event->retain};
-    make_room(o, 1, event_bytes(copy));
-    enum brink_status st = slots_append(
-        o, (struct slot){.id = copy->id, .state = SLOT_MEMORY, .memory = copy});
-    if (st != BRINK_OK) {
-        free(copy);
-        return st;
-    }
-    o->n_live++;
-    o->n_memory++;
-    o->memory_bytes += event_bytes(copy);
-    o->last_id = copy->id;
-    o->collecting = true;
-    *ret_id = copy->id;
-    return BRINK_OK;
+    return st;
+}
+
+enum brink_status outbox_put_state(struct outbox *o, struct text rule, struct text tenant,
+                                   struct text device, struct text value)
+{
+    enum brink_status st = states_put(&o->states, rule, tenant, device, value);
+    o->collecting = o->collecting || st == BRINK_OK;
+    return st;
 }
 
 enum brink_status outbox_commit(struct outbox *o, struct mono now)
 {
     tell_pushed_out(o, now);
     o->collecting = false;
-    if (o->n_memory == 0 && !o->states) {
+    if (o->slots.n_memory == 0 && !o->states.first) {
         return BRINK_OK; /* removals alone wait for step */
     }
-    o->shown_id = o->last_id;
+    o->shown_id = o->slots.last_id;
     if (o->failing && now.us < o->retry_at.us) {
         return BRINK_E_IO;
     }
@@ -620,7 +335,7 @@ void outbox_step(struct outbox *o, struct mono now, struct mono *ret_wake)
 {
     ret_wake->us = INT64_MAX;
     tell_pushed_out(o, now);
-    if (o->n_leaving > 0 && !o->removal_due) {
+    if (o->slots.n_leaving > 0 && !o->removal_due) {
         o->removal_due = true;
         o->remove_at.us = now.us + (o->sync_always ? REMOVE_SYNC_US : REMOVE_US);
     }
@@ -658,17 +373,26 @@ enum brink_status outbox_each_state(struct outbox *o,
     return o->db ? database_each_state(o->db, visit, ctx) : BRINK_E_IO;
 }
 
+/* The first that may be shown; NULL: none. */
+static struct slot *first_shown(const struct outbox *o, uint64_t after)
+{
+    const struct slots *s = &o->slots;
+    for (size_t i = slots_after(s, after); i < s->end && s->all[i].id <= o->shown_id;
+         i++) {
+        if (slot_is_live(&s->all[i])) {
+            return &s->all[i];
+        }
+    }
+    return NULL;
+}
+
 bool outbox_next(struct outbox *o, uint64_t after, struct outbox_event *ret_event)
 {
-    for (size_t i = slot_after(o, after); i < o->end && o->slots[i].id <= o->shown_id;
-         i++) {
-        struct slot *s = &o->slots[i];
+    struct slot *s;
+    while ((s = first_shown(o, after))) {
         if (s->state == SLOT_MEMORY) {
             *ret_event = *s->memory;
             return true;
-        }
-        if (s->state != SLOT_STORED) {
-            continue;
         }
         enum brink_status st =
             o->db ? database_read(o->db, s->id, ret_event) : BRINK_E_IO;
@@ -684,21 +408,21 @@ bool outbox_next(struct outbox *o, uint64_t after, struct outbox_event *ret_even
         }
         log_event(LOG_LEVEL_ERROR, "alert not readable", LOG_I("id", s->id),
                   LOG_S("why", "it is not in the file"), LOG_S("action", "dropped"));
-        slot_leave(o, s);
+        after = s->id;
+        slots_leave(&o->slots, s);
     }
     return false;
 }
 
 void outbox_acknowledged(struct outbox *o, uint64_t id)
 {
-    size_t i = id > 0 ? slot_after(o, id - 1) : o->end;
-    if (i < o->end && o->slots[i].id == id && is_live(&o->slots[i])) {
-        slot_leave(o, &o->slots[i]);
-        slots_tidy(o);
+    size_t i = id > 0 ? slots_after(&o->slots, id - 1) : o->slots.end;
+    if (i < o->slots.end && o->slots.all[i].id == id && slot_is_live(&o->slots.all[i])) {
+        slots_leave(&o->slots, &o->slots.all[i]);
     }
 }
 
 size_t outbox_count(const struct outbox *o)
 {
-    return o->n_live;
+    return o->slots.n_live;
 }

@@ -174,14 +174,27 @@ END_TEST
 
 START_TEST(test_clean_client_never_resends_what_was_in_flight)
 {
+    bool v5 = versions[_i] == 5;
     unsigned char body[128];
     struct mqtt_options o = peer_options(&url, "a", versions[_i]);
     struct peer *p = peer_new(&o);
-    int fd = meet(p, versions[_i], false);
+    int fd = take(p);
+    (void)expect_packet(fd, CONNECT, body);
+    if (v5) {
+        SAY(fd, "\x20\x06\x00\x00\x03\x21\x00\x01"); /* one message in flight at most */
+    } else {
+        SAY(fd, "\x20\x02\x00\x00");
+    }
+    peer_await_events(p, MQTT_CONNECTED, 1);
     ck_assert_int_eq(mqtt_publish(p->client, "t", text_of("old"), 1, false, NULL, 1),
                      BRINK_OK);
     size_t n = expect_packet(fd, PUBLISH, body);
     ck_assert_int_eq(memcmp(body + n - 3, "old", 3), 0);
+    ck_assert_int_eq(mqtt_publish(p->client, "t", text_of("more"), 1, false, NULL, 1),
+                     v5 ? BRINK_E_LIMIT : BRINK_OK);
+    if (!v5) {
+        (void)expect_packet(fd, PUBLISH, body);
+    }
     (void)close(fd);
     peer_await_events(p, MQTT_LOST, 1);
 

@@ -130,6 +130,20 @@ START_TEST(test_events_come_in_order_and_survive_a_restart)
 }
 END_TEST
 
+/* Puts the files as they are now in the place of those that a close leaves: as after a
+ * crash. */
+static struct outbox *crash_and_open(struct outbox *o)
+{
+    char command[512];
+    (void)snprintf(command, sizeof(command), "cp -r '%s' '%s-copy'", dir, dir);
+    ck_assert_int_eq(system(command), 0);
+    outbox_close(o);
+    (void)snprintf(command, sizeof(command), "rm -r '%s' && mv '%s-copy' '%s'", dir, dir,
+                   dir);
+    ck_assert_int_eq(system(command), 0);
+    return open_outbox(false, 100);
+}
+
 START_TEST(test_acknowledged_events_leave_and_stay_away)
 {
     struct outbox *o = open_outbox(false, 100);
@@ -148,14 +162,7 @@ START_TEST(test_acknowledged_events_leave_and_stay_away)
     ck_assert_str_eq(payloads(o), "a,c,e,");
     step(o, 0);
     step(o, US_PER_S); /* written by now */
-    char command[512];
-    (void)snprintf(command, sizeof(command), "cp -r '%s' '%s-copy'", dir, dir);
-    ck_assert_int_eq(system(command), 0);
-    outbox_close(o);
-    (void)snprintf(command, sizeof(command), "rm -r '%s' && mv '%s-copy' '%s'", dir, dir,
-                   dir);
-    ck_assert_int_eq(system(command), 0);
-    o = open_outbox(false, 100); /* as after a crash at that moment */
+    o = crash_and_open(o);
     ck_assert_str_eq(payloads(o), "a,c,e,");
     outbox_close(o);
 }
@@ -497,10 +504,14 @@ START_TEST(test_step_never_tears_what_is_being_collected)
     (void)put(o, "t", "half");
     step(o, 0);
     step(o, 10 * US_PER_S);
-    ck_assert_str_eq(payloads(o), "");
+    o = crash_and_open(o);
+    ck_assert_str_eq(payloads(o), "x,");
+    (void)put(o, "t", "whole");
+    step(o, 10 * US_PER_S);
     put_state(o, "d", "v");
     ck_assert_int_eq(outbox_commit(o, now), BRINK_OK);
-    ck_assert_str_eq(payloads(o), "half,");
+    o = crash_and_open(o);
+    ck_assert_str_eq(payloads(o), "x,whole,");
     ck_assert_str_eq(states(o), "r/t/d=v,");
     outbox_close(o);
 }
@@ -592,6 +603,60 @@ START_TEST(test_log_is_made_durable_within_a_second)
 }
 END_TEST
 
+/* Against a list that does the same without a file. */
+START_TEST(test_random_use_agrees_with_a_plain_list)
+{
+    enum { N = 3000, LIMIT = 40 };
+    uint64_t random = (uint64_t)_i + 7, list[LIMIT + 1];
+    size_t n = 0;
+    struct outbox *o = open_outbox(false, LIMIT);
+    for (int turns = 0; turns < N; turns++) {
+        now.us += (int64_t)(next_random(&random) % (200 * US_PER_MS));
+        switch (next_random(&random) % 8) {
+        case 0:
+        case 1:
+        case 2:
+            if (n == LIMIT) {
+                memmove(list, list + 1, --n * sizeof(*list));
+            }
+            list[n++] = put(o, "t", "x");
+            break;
+        case 3:
+            expect(outbox_commit(o, now) == BRINK_OK, "commit");
+            break;
+        case 4:
+        case 5:
+            if (n > 0) {
+                size_t i = (size_t)(next_random(&random) % n);
+                outbox_acknowledged(o, list[i]);
+                memmove(list + i, list + i + 1, (--n - i) * sizeof(*list));
+            }
+            break;
+        case 6:
+            step(o, 0);
+            break;
+        default:
+            if (next_random(&random) % 10 == 0) {
+                outbox_close(o);
+                o = open_outbox(false, LIMIT);
+            }
+        }
+        expect(outbox_count(o) == n, "%zu instead of %zu", outbox_count(o), n);
+        if (turns % 3 == 0) {
+            expect(outbox_commit(o, now) == BRINK_OK, "commit");
+            struct outbox_event e;
+            uint64_t after = 0;
+            for (size_t i = 0; i < n; i++, after = e.id) {
+                expect(outbox_next(o, after, &e) && e.id == list[i], "not %d",
+                       (int)list[i]);
+            }
+            expect(!outbox_next(o, after, &e), "more than there are");
+        }
+    }
+    outbox_close(o);
+}
+END_TEST
+
 static Suite *outbox_suite(void)
 {
     Suite *s = suite_create("outbox");
@@ -618,6 +683,7 @@ static Suite *outbox_suite(void)
     tcase_add_loop_test(t, test_kill_loses_no_committed_event, 0, 2);
     tcase_add_test(t, test_nothing_collected_costs_no_write);
     tcase_add_test(t, test_log_is_made_durable_within_a_second);
+    tcase_add_loop_test(t, test_random_use_agrees_with_a_plain_list, 0, 5);
     suite_add_tcase(s, t);
     return s;
 }

@@ -78,6 +78,7 @@ void close_saved(struct pipeline *p, const struct saved_alert *saved, struct tex
 
 /* upkeep.c */
 void advance_device(struct pipeline *p, struct device *device, struct wall to);
+void catch_up(struct pipeline *p, const struct instance *i);
 void save_device(struct pipeline *p, struct device *device);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
 void first_metrics(struct pipeline *p);

@@ -318,6 +318,11 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     if (p->n_touched > 1) {
         qsort(p->touched, p->n_touched, sizeof(struct instance *), by_rule);
     }
+    for (size_t t = 0; t < p->n_touched; t++) {
+        if (!p->touched[t]->evaluated) {
+            catch_up(p, p->touched[t]);
+        }
+    }
     struct moment moment = {
         .by_reading = true, .at = m->at, .now = device->newest, .silence_us = silence};
     if (m->n_readings == 0) {

@@ -390,7 +390,7 @@ static void sweep(struct pipeline *p)
 
 /* A window that was read back may hold a reading that a killed run wrote and did not live
  * to decide on: the device's timeline goes at least so far. */
-static void catch_up(struct pipeline *p, const struct instance *i)
+void catch_up(struct pipeline *p, const struct instance *i)
 {
     for (size_t m = 0; m < i->rule->n_metrics; m++) {
         const struct window *w = instance_window(&p->devices, i, m);

@@ -67,8 +67,7 @@ struct mqtt_event {
 
 struct mqtt_callbacks {
     void *ctx;
-    /* A message. Views last until it returns; the acknowledgement leaves when it returns.
-     */
+    /* A message. Views last until it returns; then the acknowledgement leaves. */
     void (*on_message)(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained);
     /* Something is waiting for mqtt_next_event(): wake the driver (write to an eventfd,

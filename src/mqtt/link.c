@@ -22,8 +22,7 @@ void ops_remove(struct ops *list, struct op *op)
 
 void mqtt_lock(const struct mqtt_client *c)
 {
-    /* const: mqtt_is_connected() looks only. A lock of the default kind cannot fail here.
-     */
+    /* const: mqtt_is_connected() only looks. A default mutex cannot fail here. */
     (void)pthread_mutex_lock((pthread_mutex_t *)&c->lock);
 }
 

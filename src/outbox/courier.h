@@ -1,9 +1,8 @@
 /* The gateway's side of the process that publishes alerts (SPEC 7.4): starts it, feeds it
  * from the outbox, takes its acknowledgements. The child is this same program started
- * anew
- * (/proc/self/exe with SENDER_COMMAND), before any thread and again if it ever dies, with
- * backoff; it gets what it must know over its socket, so no secret is in its arguments or
- * environment. It ends when its socket closes.
+ * anew (/proc/self/exe with SENDER_COMMAND), before any thread and again if it ever dies,
+ * with backoff; it gets what it must know over its socket, so no secret is in its
+ * arguments or environment. It ends when its socket closes.
  *
  * One owner, the pipeline's thread; courier_fd() is for its poll. */
 #ifndef BRINK_OUTBOX_COURIER_H
@@ -20,8 +19,7 @@
 #define SENDER_COMMAND "publish-alerts" /* hidden: not a command for people */
 #define COURIER_IN_FLIGHT 256           /* events handed over and not yet answered */
 /* Beside those, events that the broker refuses for now and what waits behind them: a
- * tenant whose topics are forbidden must not hold up the others. Past this many it does.
- */
+ * tenant whose topics are forbidden must not hold up the others, up to this many. */
 #define COURIER_BLOCKED_MAX 4096
 
 struct courier;
@@ -40,8 +38,7 @@ int courier_fd(const struct courier *c); /* -1: no child now */
 /* Hands over what is new in the outbox, takes answers; never blocks. To be called when
  * courier_fd() is ready, after a commit, and not later than *ret_wake. */
 void courier_step(struct courier *c, struct mono now, struct mono *ret_wake);
-bool courier_is_connected(
-    const struct courier *c); /* the alerts' connection to the broker is up */
+bool courier_is_connected(const struct courier *c); /* the alerts' connection is up */
 
 /* The child's main: socket is file descriptor 3. Returns the exit status. */
 int sender_main(void);

@@ -291,8 +291,12 @@ static enum brink_status send_reports(struct sender *s)
 
 static int poll_timeout_ms(const struct sender *s, struct mono wake)
 {
-    struct mono due = s->connected ? queue_due(s->queue) : wake;
-    wake.us = due.us < wake.us ? due.us : wake.us;
+    /* What is due already and was not sent waits for an answer of the broker, not for
+     * time. */
+    struct mono due = queue_due(s->queue);
+    if (s->connected && due.us > s->now.us && due.us < wake.us) {
+        wake = due;
+    }
     if (s->retry_at.us > s->now.us && s->retry_at.us < wake.us) {
         wake = s->retry_at;
     }

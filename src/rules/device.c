@@ -500,12 +500,14 @@ bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq)
         s->next = device->seqs;
         device->seqs = s;
     }
+    /* Numbers near each other never fold to the same. */
+    uint32_t folded = (uint32_t)(seq ^ seq >> 32);
     for (uint32_t i = 0; i < s->n; i++) {
-        if (s->last[i] == seq) {
+        if (s->last[i] == folded) {
             return true;
         }
     }
-    s->last[s->at] = seq;
+    s->last[s->at] = folded;
     s->at = (s->at + 1) % SEQ_REMEMBERED;
     s->n += s->n < SEQ_REMEMBERED;
     return false;

@@ -122,7 +122,7 @@ struct device {
         struct seq_memory *next;
         unsigned entry;
         uint32_t n, at;
-        uint64_t last[SEQ_REMEMBERED];
+        uint32_t last[SEQ_REMEMBERED]; /* folded: one every device and entry, so small */
     } * seqs;
 };
 

@@ -180,6 +180,7 @@ static void follow_orders(struct gateway *g, bool *subscribed)
         if (taken) {
             outbox_configure(g->outbox, config->alerts.sync_always,
                              config->limits.outbox);
+            courier_set_log(g->courier, config->log.level, config->log.format);
             keep_filters(g, config);
         } else {
             count(COUNT_RELOADS_REFUSED);
@@ -405,6 +406,7 @@ static bool start(struct gateway *g, const char *path)
         }
         return false;
     }
+    courier_set_log(g->courier, c->log.level, c->log.format);
     if (!restore(g)) {
         return false;
     }

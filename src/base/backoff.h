@@ -1,4 +1,5 @@
-/* Growing, jittered pauses between attempts (SPEC 5.4, 7.1). Pure but for its random state. */
+/* Growing, jittered pauses between attempts (SPEC 5.4, 7.1). Pure but for its random
+ * state. */
 #ifndef BRINK_BASE_BACKOFF_H
 #define BRINK_BASE_BACKOFF_H
 

@@ -15,15 +15,18 @@ struct buffer {
     bool failed;
 };
 
-void buffer_finish(struct buffer *b); /* frees; a zeroed or finished buffer is empty and usable */
-void buffer_clear(struct buffer *b);  /* n = 0, keeps the memory, forgets a failure */
+void buffer_finish(
+    struct buffer *b); /* frees; a zeroed or finished buffer is empty and usable */
+void buffer_clear(struct buffer *b); /* n = 0, keeps the memory, forgets a failure */
 bool buffer_ok(const struct buffer *b);
 void buffer_put(struct buffer *b, const void *bytes, size_t n);
 void buffer_text(struct buffer *b, struct text t);
 void buffer_cstring(struct buffer *b, const char *s);
 void buffer_char(struct buffer *b, char c);
-void buffer_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Makes room for n more bytes and returns where they go, or NULL; then buffer_advance(). */
+void buffer_format(struct buffer *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Makes room for n more bytes and returns where they go, or NULL; then buffer_advance().
+ */
 char *buffer_reserve(struct buffer *b, size_t n);
 void buffer_advance(struct buffer *b, size_t n);
 const char *buffer_cstr(struct buffer *b); /* "" when empty; never NULL */

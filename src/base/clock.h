@@ -26,17 +26,19 @@ struct wall {
 
 struct clock {
     struct mono (*mono)(void *ctx);
-    struct wall (*wall)(void *ctx); /* the system's wall clock as it is now, jumps included */
-    bool (*corrected)(void *ctx);   /* is the system's clock held by a time service (NTP)? */
+    struct wall (*wall)(
+        void *ctx); /* the system's wall clock as it is now, jumps included */
+    bool (*corrected)(
+        void *ctx); /* is the system's clock held by a time service (NTP)? */
     void *ctx;
 };
 
 /* The system's clocks: CLOCK_MONOTONIC, CLOCK_REALTIME, adjtimex(2). */
 extern const struct clock clock_system;
 
-/* Arrival time (SPEC 3.3): the wall clock read once and carried on monotonically. When the
- * system's clock is found more than ARRIVAL_STEP_US away from it and is held by a time
- * service, arrival time steps there; without a time service the jump is somebody's
+/* Arrival time (SPEC 3.3): the wall clock read once and carried on monotonically. When
+ * the system's clock is found more than ARRIVAL_STEP_US away from it and is held by a
+ * time service, arrival time steps there; without a time service the jump is somebody's
  * hand at the clock and is ignored. */
 #define ARRIVAL_STEP_US (2 * US_PER_S)
 

@@ -9,8 +9,8 @@
 #include "base/status.h"
 
 struct heap_item {
-    int64_t due;   /* in whatever unit the heap's owner uses */
-    size_t place;  /* 1-based index in the heap; 0: not in it */
+    int64_t due;  /* in whatever unit the heap's owner uses */
+    size_t place; /* 1-based index in the heap; 0: not in it */
 };
 
 struct heap {
@@ -19,10 +19,12 @@ struct heap {
     size_t cap;
 };
 
-void heap_finish(struct heap *h); /* frees the array; items are left alone (place not reset) */
+void heap_finish(
+    struct heap *h); /* frees the array; items are left alone (place not reset) */
 struct heap_item *heap_first(const struct heap *h); /* earliest due, or NULL */
 /* Sets due and inserts, or moves if already in. E_NOMEM only on insert. */
-enum brink_status heap_set(struct heap *h, struct heap_item *item, int64_t due) BRINK_MUST_CHECK;
+enum brink_status heap_set(struct heap *h, struct heap_item *item,
+                           int64_t due) BRINK_MUST_CHECK;
 void heap_remove(struct heap *h, struct heap_item *item); /* no-op if not in */
 
 #endif

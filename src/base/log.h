@@ -1,6 +1,6 @@
 /* Events on standard error: one line each, lower-case event then key=value (text), a JSON
- * object (json), or journald's native protocol as far as stderr takes it (journal: a <N> priority
- * prefix before the text form). Values from outside are escaped and cut at
+ * object (json), or journald's native protocol as far as stderr takes it (journal: a <N>
+ * priority prefix before the text form). Values from outside are escaped and cut at
  * LOG_VALUE_BYTES. errno is preserved. Thread-safe: a line is one write(2). */
 #ifndef BRINK_BASE_LOG_H
 #define BRINK_BASE_LOG_H
@@ -27,7 +27,8 @@ struct log_field {
 
 #define LOG_T(k, t) ((struct log_field){.key = (k), .kind = LOG_TEXT, .text = (t)})
 #define LOG_S(k, s) ((struct log_field){.key = (k), .kind = LOG_TEXT, .text = text_of(s)})
-#define LOG_I(k, i) ((struct log_field){.key = (k), .kind = LOG_INTEGER, .integer = (int64_t)(i)})
+#define LOG_I(k, i)                                                                      \
+    ((struct log_field){.key = (k), .kind = LOG_INTEGER, .integer = (int64_t)(i)})
 #define LOG_N(k, d) ((struct log_field){.key = (k), .kind = LOG_NUMBER, .number = (d)})
 
 /* Ends a list; an event without fields is log_event(level, "event", LOG_END). */
@@ -37,7 +38,7 @@ struct log_field {
 void log_configure(enum log_level level, enum log_format format);
 
 /* log_event(LOG_LEVEL_INFO, "subscribed", LOG_S("filter", f), LOG_I("qos", 1)) */
-#define log_event(level, event, ...) \
+#define log_event(level, event, ...)                                                     \
     log_fields((level), (event), (const struct log_field[]){__VA_ARGS__, LOG_END})
 void log_fields(enum log_level level, const char *event, const struct log_field *fields);
 
@@ -47,8 +48,8 @@ struct log_limit {
     int64_t next_us; /* monotonic */
     uint64_t held_back;
 };
-#define log_limited(limit, now, level, event, ...)                                             \
-    log_fields_limited((limit), (now), (level), (event),                                       \
+#define log_limited(limit, now, level, event, ...)                                       \
+    log_fields_limited((limit), (now), (level), (event),                                 \
                        (const struct log_field[]){__VA_ARGS__, LOG_END})
 void log_fields_limited(struct log_limit *limit, struct mono now, enum log_level level,
                         const char *event, const struct log_field *fields);

@@ -1,6 +1,7 @@
 /* Hash map from bytes to a pointer. Keys are the caller's memory and must live as long as
  * the entry (usually they are a field of the value). SipHash-1-3 with a key drawn at
- * process start: device ids are hostile. Open addressing, grows by doubling. One thread. */
+ * process start: device ids are hostile. Open addressing, grows by doubling. One thread.
+ */
 #ifndef BRINK_BASE_MAP_H
 #define BRINK_BASE_MAP_H
 

@@ -12,17 +12,18 @@
 /* Room for any number_print_* result with its NUL. */
 #define NUMBER_BYTES 32
 
-/* Parses the whole of t as a decimal number: [+-]digits[.digits][e[+-]digits], also ".5" and
- * "5.". Correctly rounded. BRINK_E_SYNTAX: anything else (hex, "inf", "nan", spaces, empty,
- * trailing bytes, more than 400 bytes). BRINK_E_RANGE: overflows to infinity. */
+/* Parses the whole of t as a decimal number: [+-]digits[.digits][e[+-]digits], also ".5"
+ * and "5.". Correctly rounded. BRINK_E_SYNTAX: anything else (hex, "inf", "nan", spaces,
+ * empty, trailing bytes, more than 400 bytes). BRINK_E_RANGE: overflows to infinity. */
 enum brink_status number_parse(struct text t, double *ret_value) BRINK_MUST_CHECK;
 
 /* Whole of t as an unsigned decimal integer. E_SYNTAX, E_RANGE. */
 enum brink_status number_parse_u64(struct text t, uint64_t *ret_value) BRINK_MUST_CHECK;
 
-/* Shortest text that reads back as the same double, byte for byte what Python's repr() and
- * so json.dumps() write: 25.0, 25.1, 1e+16, 1e-05, -0.0. v must be finite. Returns the
- * length; NUL-terminated. Numbers of up to six decimals take a fast path without printf. */
+/* Shortest text that reads back as the same double, byte for byte what Python's repr()
+ * and so json.dumps() write: 25.0, 25.1, 1e+16, 1e-05, -0.0. v must be finite. Returns
+ * the length; NUL-terminated. Numbers of up to six decimals take a fast path without
+ * printf. */
 size_t number_print(double v, char out[NUMBER_BYTES]);
 
 /* As number_print, but whole numbers below 1e15 without ".0": for messages and check. */

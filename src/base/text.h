@@ -35,9 +35,9 @@ char *text_dup(struct text t);
 /* Well-formed UTF-8 without NUL (SPEC 3.4)? Overlong forms and surrogates are not. */
 bool text_is_utf8(struct text t);
 
-/* For logs and terminals: printable ASCII and well-formed UTF-8 above U+009F stay, all else
- * becomes \xNN (and \\ for a backslash); cut with "..." when it would not fit. Always
- * NUL-terminated; returns the bytes written without the NUL. out_bytes >= 8. */
+/* For logs and terminals: printable ASCII and well-formed UTF-8 above U+009F stay, all
+ * else becomes \xNN (and \\ for a backslash); cut with "..." when it would not fit.
+ * Always NUL-terminated; returns the bytes written without the NUL. out_bytes >= 8. */
 size_t text_escape(struct text t, char *out, size_t out_bytes);
 
 /* The candidate nearest to `wrong` by edit distance, if near enough to be meant, for

@@ -19,8 +19,9 @@
 #include "config/config.h"
 #include "model/message.h"
 
-#define DECODER_BYTES_FULL ((size_t)4 * 1024 * 1024) /* decoder_is_full() from here on   \
-                                                      */
+#define DECODER_BYTES_FULL                                                               \
+    ((size_t)4 * 1024 * 1024) /* decoder_is_full() from here on                          \
+                               */
 #define DECODER_BYTES_MAX                                                                \
     ((size_t)64 * 1024 * 1024) /* beyond, messages are dropped (no_memory) */
 

@@ -1,13 +1,14 @@
 /* The bounded queue between Paho's thread and the pipeline (SPEC 7.3).
  *
  * A ring of bytes: one producer (Paho's thread) copies messages in, one consumer (the
- * pipeline) reads them in place. A message counts as waiting until the pipeline has *applied* it, not
- * only taken it: inbox_put() returns, and with it the acknowledgement leaves, once no more than `limit`
- * messages are unapplied. With limit 0 it returns when its own message is applied.
+ * pipeline) reads them in place. A message counts as waiting until the pipeline has
+ * *applied* it, not only taken it: inbox_put() returns, and with it the acknowledgement
+ * leaves, once no more than `limit` messages are unapplied. With limit 0 it returns when
+ * its own message is applied.
  *
  * The consumer sleeps on inbox_fd() (an eventfd, to be polled beside others) after
- * inbox_sleep() said that nothing is there; the producer writes to it only then: no system call a
- * message under load. */
+ * inbox_sleep() said that nothing is there; the producer writes to it only then: no
+ * system call a message under load. */
 #ifndef BRINK_INGEST_INBOX_H
 #define BRINK_INGEST_INBOX_H
 
@@ -31,32 +32,38 @@ struct inbox_message {
 
 #define INBOX_PAYLOAD_BYTES_MAX 268435455u /* of one MQTT packet */
 
-/* limit: messages; payload_bytes_max: of one message, up to INBOX_PAYLOAD_BYTES_MAX; the ring holds at
- * least four of the largest or 256 KiB, and takes memory only as it fills. E_RANGE, E_NOMEM, E_IO. */
-enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max, struct inbox **ret_inbox) BRINK_MUST_CHECK;
+/* limit: messages; payload_bytes_max: of one message, up to INBOX_PAYLOAD_BYTES_MAX; the
+ * ring holds at least four of the largest or 256 KiB, and takes memory only as it fills.
+ * E_RANGE, E_NOMEM, E_IO. */
+enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
+                            struct inbox **ret_inbox) BRINK_MUST_CHECK;
 void inbox_free(struct inbox *i);
 
-/* Producer. Blocks while the ring is full or more than `limit` messages would be unapplied.
- * E_STATE: closed while waiting; the message may not have been taken. E_RANGE: a topic above
- * TOPIC_BYTES_MAX, which MQTT cannot carry. Each wait is counted (INBOX_FULL). */
-enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload, int qos,
-                            bool retained, struct mono now) BRINK_MUST_CHECK;
+/* Producer. Blocks while the ring is full or more than `limit` messages would be
+ * unapplied. E_STATE: closed while waiting; the message may not have been taken. E_RANGE:
+ * a topic above TOPIC_BYTES_MAX, which MQTT cannot carry. Each wait is counted
+ * (INBOX_FULL). */
+enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload,
+                            int qos, bool retained, struct mono now) BRINK_MUST_CHECK;
 
-/* Another limit for payloads (a reload), any thread. false: more than the ring was made for; the most
- * that it can take is set. */
+/* Another limit for payloads (a reload), any thread. false: more than the ring was made
+ * for; the most that it can take is set. */
 bool inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max);
 
 /* Consumer. The next message not yet taken; false: none now. */
 bool inbox_take(struct inbox *i, struct inbox_message *ret_message);
-/* All messages taken so far are applied: their bytes are given back and a waiting producer goes on. */
+/* All messages taken so far are applied: their bytes are given back and a waiting
+ * producer goes on. */
 void inbox_applied(struct inbox *i);
 /* Says that the consumer is about to sleep: true if it may (nothing is waiting). */
 bool inbox_sleep(struct inbox *i);
 void inbox_awake(struct inbox *i); /* after the poll: clears the eventfd */
 int inbox_fd(const struct inbox *i);
-/* Any thread, also a signal handler: makes the consumer's poll return. Set first what it is to see. */
+/* Any thread, also a signal handler: makes the consumer's poll return. Set first what it
+ * is to see. */
 void inbox_wake(struct inbox *i);
-/* Any thread: a producer that waits, and every later one, gets E_STATE. What was put stays to be taken. */
+/* Any thread: a producer that waits, and every later one, gets E_STATE. What was put
+ * stays to be taken. */
 void inbox_close(struct inbox *i);
 bool inbox_is_closed(const struct inbox *i);
 size_t inbox_waiting(const struct inbox *i); /* unapplied messages, about; any thread */

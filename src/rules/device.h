@@ -109,9 +109,9 @@ struct device {
     struct mono back_since; /* SPEC 4.4: everything is older since then */
     uint32_t back_count;
     bool bound, dirty;
-    bool heard;       /* a message came in this run */
-    bool has_reading; /* its timeline is its readings', no longer the arrival of
-                                  heartbeats */
+    bool heard;                /* a message came in this run */
+    bool has_reading;          /* its timeline is its readings', no longer the arrival of
+                                           heartbeats */
     struct device *dirty_next; /* list of those to be saved */
     struct cell *cells;        /* by metric, rising */
     uint32_t n_cells, n_instances, n_uses, n_silent;

@@ -138,6 +138,11 @@ class Process:
             self.process.kill()
             self.process.wait()
 
+    def broken(self):
+        """Crashed, or a sanitizer's report stands in its log (also of a child's, or of an earlier run)."""
+        crashed = self.process is not None and self.process.poll() in (-4, -6, -7, -8, -11)
+        return crashed or re.search(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:", self.log())
+
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
@@ -428,8 +433,10 @@ class Case(unittest.TestCase):
         for client in (self.publisher, self.alerts and self.alerts.client):
             if client:
                 client.close()
+        broken = [p.name for p in self.started if p.broken()]
         for process in reversed(self.started):
             process.kill()
+        failed = failed or broken
         if failed or os.environ.get("BRINK_TEST_VERBOSE"):
             for process in self.started:
                 if failed and not isinstance(process, Brink) and len(process.log()) == 0:
@@ -438,6 +445,7 @@ class Case(unittest.TestCase):
                 print(f"=== {self.id()}: log of {process.name}", *lines, sep="\n", file=sys.stderr)
         if not os.environ.get("BRINK_TEST_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
+        self.assertFalse(broken, "ended by a signal that no test sent, or a sanitizer spoke")
 
     # --- arranging ---
 

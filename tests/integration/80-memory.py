@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Memory is bounded by the configuration, and what is silent leaves it (issue of the first whole gateway)."""
+"""Memory is bounded by the configuration, and what is silent leaves it."""
 
 import json
 import os

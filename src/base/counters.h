@@ -20,6 +20,9 @@
     X(DROP_RETAINED, "messages_dropped_total", "reason=\"retained\"", "")                \
     X(DROP_REDELIVERED, "messages_dropped_total", "reason=\"redelivered\"", "")          \
     X(DROP_DEVICE_LIMIT, "messages_dropped_total", "reason=\"device_limit\"", "")        \
+    X(DROP_TENANT_LIMIT, "messages_dropped_total", "reason=\"tenant_devices\"", "")      \
+    X(DROP_DEVICE_RATE, "messages_dropped_total", "reason=\"device_rate\"", "")          \
+    X(DROP_TENANT_RATE, "messages_dropped_total", "reason=\"tenant_rate\"", "")          \
     X(DROP_MESSAGE_LIMIT, "messages_dropped_total", "reason=\"array_limit\"", "")        \
     X(DROP_NO_MEMORY, "messages_dropped_total", "reason=\"no_memory\"", "")              \
     X(READING_NOT_FINITE, "readings_dropped_total", "reason=\"not_finite\"",             \

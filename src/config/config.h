@@ -101,6 +101,8 @@ struct config {
     } http;
     struct {
         uint32_t payload_bytes, devices, points_per_window, outbox;
+        uint32_t tenant_devices;           /* 0: no limit but `devices` */
+        uint32_t device_rate, tenant_rate; /* messages a second; 0: no limit */
         int64_t forget_after_us;
     } limits;
     struct {

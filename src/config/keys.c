@@ -2,6 +2,7 @@
  * words. */
 #include <stdlib.h>
 
+#include "base/rate.h"
 #include "config/draft.h"
 
 #define CONFIG(field) offsetof(struct draft, c.field)
@@ -348,6 +349,24 @@ static const struct key limit_keys[] = {
      .min = 1,
      .max = 10000000,
      .initial = "100000"},
+    {.name = "tenant_devices",
+     .kind = KEY_WHOLE,
+     .offset = CONFIG(limits.tenant_devices),
+     .min = 0,
+     .max = 10000000,
+     .initial = "0"},
+    {.name = "device_rate",
+     .kind = KEY_WHOLE,
+     .offset = CONFIG(limits.device_rate),
+     .min = 0,
+     .max = RATE_MAX,
+     .initial = "0"},
+    {.name = "tenant_rate",
+     .kind = KEY_WHOLE,
+     .offset = CONFIG(limits.tenant_rate),
+     .min = 0,
+     .max = RATE_MAX,
+     .initial = "0"},
     {.name = "points_per_window",
      .kind = KEY_WHOLE,
      .offset = CONFIG(limits.points_per_window),

@@ -23,6 +23,12 @@ static const struct {
                            "hold control characters"},
     [COUNT_DROP_RETAINED] = {LOG_LEVEL_DEBUG, MESSAGE, "retained",
                              "set retained: evaluate if it should count"},
+    [COUNT_DROP_DEVICE_RATE] = {LOG_LEVEL_WARNING, MESSAGE, "device_rate",
+                                "look what is wrong with the device, or raise "
+                                "limits.device_rate"},
+    [COUNT_DROP_TENANT_RATE] = {LOG_LEVEL_WARNING, MESSAGE, "tenant_rate",
+                                "look which of its devices is too noisy, or raise "
+                                "limits.tenant_rate"},
     [COUNT_DROP_MESSAGE_LIMIT] = {LOG_LEVEL_WARNING, MESSAGE, "array_limit",
                                   "send arrays of at most 4096 elements"},
     [COUNT_DROP_NO_MEMORY] = {LOG_LEVEL_ERROR, MESSAGE, "no_memory",

@@ -29,6 +29,7 @@ struct decoder {
     const struct telemetry_config *telemetry;
     size_t n_telemetry;
     struct complaints complaints;
+    struct decoder_gate gate;
 
     struct arena arena; /* names, sites and readings of all messages */
     struct message *messages;
@@ -69,6 +70,11 @@ void decoder_free(struct decoder *d)
         free(d->messages);
         free(d);
     }
+}
+
+void decoder_set_gate(struct decoder *d, const struct decoder_gate *gate)
+{
+    d->gate = *gate;
 }
 
 /* ---- memory ---- */
@@ -510,6 +516,30 @@ static bool match_entry(struct decoder *d)
     return false;
 }
 
+static bool is_admitted(struct decoder *d, uint32_t n)
+{
+    enum counter why = COUNT_DROP_DEVICE_RATE;
+    bool yes = !d->gate.ctx || d->gate.admit(d->gate.ctx, d->match.tenant,
+                                             d->match.device, n, d->raw->arrived, &why);
+    if (!yes && n == 1) {
+        refuse(d, why);
+    }
+    return yes;
+}
+
+static void add_payload(struct decoder *d)
+{
+    size_t before = d->n_messages;
+    if (d->entry->format == TELEMETRY_VALUE) {
+        add_values(d);
+    } else {
+        add_json(d);
+    }
+    if (d->n_messages > before + 1) { /* an array: its first was counted */
+        (void)is_admitted(d, (uint32_t)(d->n_messages - before - 1));
+    }
+}
+
 static void add_matched(struct decoder *d)
 {
     if (!is_name(d->match.tenant, ID_BYTES_MAX) ||
@@ -517,6 +547,8 @@ static void add_matched(struct decoder *d)
         refuse(d, COUNT_DROP_BAD_ID);
     } else if (d->raw->retained && !d->entry->evaluate_retained) {
         refuse(d, COUNT_DROP_RETAINED);
+    } else if (!is_admitted(d, 1)) {
+        return;
     } else if (d->entry->format == TELEMETRY_HEARTBEAT) {
         /* Whatever it says, and however long it is. */
         begin_payload(d);
@@ -525,10 +557,8 @@ static void add_matched(struct decoder *d)
                                    .heartbeat = true});
     } else if (d->raw->too_large) {
         refuse(d, COUNT_DROP_TOO_LARGE);
-    } else if (d->entry->format == TELEMETRY_VALUE) {
-        add_values(d);
     } else {
-        add_json(d);
+        add_payload(d);
     }
 }
 

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "config/config.h"
@@ -32,6 +33,15 @@ enum brink_status decoder_new(const struct telemetry_config *telemetry,
                               size_t n_telemetry,
                               struct decoder **ret_decoder) BRINK_MUST_CHECK;
 void decoder_free(struct decoder *d);
+
+/* Asked once the topic is known and before the payload is read, so that what is refused
+ * costs little. Counts n messages of the device; false: drop this one, and why. */
+struct decoder_gate {
+    void *ctx; /* NULL: no gate */
+    bool (*admit)(void *ctx, struct text tenant, struct text device, uint32_t n,
+                  struct mono arrived, enum counter *ret_why);
+};
+void decoder_set_gate(struct decoder *d, const struct decoder_gate *gate); /* copied */
 
 struct raw_message {
     struct text topic, payload;

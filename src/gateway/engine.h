@@ -66,8 +66,11 @@ struct pipeline {
     struct buffer payload, topic, text, window_key;
     struct map known_first; /* rule id -> struct first_metric, as the outbox has it */
     struct restarted_rule *restarted;
-    struct log_limit limit_device, limit_memory, limit_topic, limit_state;
+    struct log_limit limit_device, limit_tenant, limit_memory, limit_topic, limit_state;
 };
+
+/* admission.c */
+void apply_limits(struct pipeline *p); /* those of p->config, on p->decoder */
 
 /* decide.c */
 void decide(struct pipeline *p, struct instance *i, const struct moment *m);

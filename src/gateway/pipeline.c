@@ -52,6 +52,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
         .leaving = leaving,
     };
     devices_init(&p->devices, rules, &p->hooks);
+    apply_limits(p);
     *ret_pipeline = p;
     return BRINK_OK;
 }
@@ -155,10 +156,13 @@ enum staging { STAGED, STAGE_DROPPED, STAGE_CUT };
 static enum staging stage_message(struct pipeline *p, const struct message *m)
 {
     enum brink_status why = BRINK_OK;
-    struct device *device = devices_get(&p->devices, m->tenant, m->device,
-                                        p->config->limits.devices, p->now.mono, &why);
+    struct device *device =
+        devices_get(&p->devices, m->tenant, m->device, p->now.mono, &why);
     if (!device) {
-        if (why == BRINK_E_LIMIT) {
+        if (why == BRINK_E_STATE) {
+            drop(p, COUNT_DROP_TENANT_LIMIT, &p->limit_tenant,
+                 "limits.tenant_devices reached, dropping a new device's message", m);
+        } else if (why == BRINK_E_LIMIT) {
             drop(p, COUNT_DROP_DEVICE_LIMIT, &p->limit_device,
                  "limits.devices reached, dropping a new device's message", m);
         } else {

@@ -286,8 +286,7 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
         p->sink.state(p->sink.ctx, rule, tenant, id, TEXT(""));
         return;
     }
-    struct device *device =
-        devices_get(&p->devices, tenant, id, p->config->limits.devices, now.mono, &why);
+    struct device *device = devices_get(&p->devices, tenant, id, now.mono, &why);
     struct instance *i = NULL;
     if (device &&
         (!saved.site || device->site ||
@@ -345,8 +344,7 @@ static void visit_device(void *ctx, struct text field, struct text value)
     if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field)) {
         return;
     }
-    struct device *device = devices_get(&p->devices, tenant, id,
-                                        p->config->limits.devices, p->now.mono, &why);
+    struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
     if (device &&
         device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
         device->has_reading = device->has_reading || device->newest.us != INT64_MIN;
@@ -506,6 +504,7 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     }
     decoder_free(p->decoder);
     p->decoder = decoder;
+    apply_limits(p);
     free(p->scratch);
     p->scratch = scratch;
     ruleset_free(old_rules);

@@ -384,8 +384,34 @@ struct device *devices_find(const struct devices *d, struct text tenant, struct 
     return map_get(&d->by_field, (struct text){field, field_print(tenant, id, field)});
 }
 
-static void device_free(struct device *device)
+/* Finds, or adds with no device yet. */
+static struct tenant *get_tenant(struct devices *d, struct text name)
 {
+    struct tenant *t = map_get(&d->tenants, name);
+    if (!t && (t = calloc(1, sizeof *t + name.n + 1))) {
+        memcpy(t->name, name.p, name.n);
+        if (map_put(&d->tenants, (struct text){t->name, name.n}, t) != BRINK_OK) {
+            free(t);
+            t = NULL;
+        }
+    }
+    return t;
+}
+
+static void leave_tenant(struct devices *d, struct tenant *t)
+{
+    if (t && t->n_devices == 0) {
+        map_remove(&d->tenants, text_of(t->name));
+        free(t);
+    }
+}
+
+static void device_free(struct devices *d, struct device *device)
+{
+    if (device->owner) {
+        device->owner->n_devices--;
+        leave_tenant(d, device->owner);
+    }
     for (struct seq_memory *s = device->seqs, *next; s; s = next) {
         next = s->next;
         free(s);
@@ -404,24 +430,35 @@ static void device_free(struct device *device)
 }
 
 struct device *devices_get(struct devices *d, struct text tenant, struct text id,
-                           uint32_t limit, struct mono now, enum brink_status *ret_why)
+                           struct mono now, enum brink_status *ret_why)
 {
     struct device *device = devices_find(d, tenant, id);
     if (device) {
         return device;
     }
-    if (d->by_field.n >= limit || tenant.n > ID_BYTES_MAX || id.n > ID_BYTES_MAX) {
+    if (d->by_field.n >= d->limit || tenant.n > ID_BYTES_MAX || id.n > ID_BYTES_MAX) {
         *ret_why = BRINK_E_LIMIT;
         return NULL;
     }
     *ret_why = BRINK_E_NOMEM;
+    struct tenant *owner = get_tenant(d, tenant);
+    if (!owner) {
+        return NULL;
+    }
+    if (d->tenant_limit > 0 && owner->n_devices >= d->tenant_limit) {
+        *ret_why = BRINK_E_STATE;
+        return NULL;
+    }
     size_t n = tenant.n + 1 + id.n;
     device = calloc(1, sizeof *device);
     char *piece = device ? calloc(1, n + 1 + n + 1) : NULL;
     if (!piece) {
         free(device);
+        leave_tenant(d, owner);
         return NULL;
     }
+    device->owner = owner;
+    owner->n_devices++;
     device->field = piece;
     field_print(tenant, id, piece);
     device->tenant = piece + n + 1;
@@ -431,7 +468,7 @@ struct device *devices_get(struct devices *d, struct text tenant, struct text id
     device->newest.us = INT64_MIN;
     device->seen_us = silence_now(&d->silence, now);
     if (map_put(&d->by_field, (struct text){device->field, n}, device) != BRINK_OK) {
-        device_free(device);
+        device_free(d, device);
         return NULL;
     }
     return device;
@@ -450,7 +487,7 @@ void devices_remove(struct devices *d, struct device *device, const char *reason
             break;
         }
     }
-    device_free(device);
+    device_free(d, device);
 }
 
 void devices_finish(struct devices *d)
@@ -458,9 +495,10 @@ void devices_finish(struct devices *d)
     struct device *device;
     for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
         drop_instances(d, device);
-        device_free(device);
+        device_free(d, device);
     }
     map_finish(&d->by_field);
+    map_finish(&d->tenants);
     heap_finish(&d->timers);
 }
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "base/rate.h"
 #include "base/status.h"
 #include "model/alert.h"
 #include "model/message.h"
@@ -95,8 +96,17 @@ struct instance {
     struct series *series[]; /* rule->n_metrics; NULL where no window is asked for */
 };
 
+/* Whose devices they are: kept as long as one of its devices is. */
+struct tenant {
+    uint32_t n_devices;
+    struct rate rate;
+    char name[];
+};
+
 struct device {
+    struct tenant *owner;
     char *tenant, *id;
+    struct rate rate;
     char *site; /* NULL: never said */
     struct device_label *labels;
     uint32_t n_labels;
@@ -139,6 +149,8 @@ void silence_stop(struct silence_clock *c, struct mono now);
 
 struct devices {
     struct map by_field;
+    struct map tenants;           /* name -> struct tenant */
+    uint32_t limit, tenant_limit; /* of devices, in all and of one tenant; 0: none */
     struct ruleset *rules;
     const struct rules_hooks *hooks;
     struct heap timers;
@@ -153,9 +165,10 @@ void devices_init(struct devices *d, struct ruleset *rules,
 void devices_finish(struct devices *d);
 
 struct device *devices_find(const struct devices *d, struct text tenant, struct text id);
-/* Finds, or adds up to `limit`; NULL: *ret_why is E_LIMIT or E_NOMEM. */
+/* Finds, or adds; NULL: *ret_why is E_LIMIT (d->limit), E_STATE (d->tenant_limit) or
+ * E_NOMEM. */
 struct device *devices_get(struct devices *d, struct text tenant, struct text id,
-                           uint32_t limit, struct mono now, enum brink_status *ret_why);
+                           struct mono now, enum brink_status *ret_why);
 /* Forgets it: its instances leave with the reason. */
 void devices_remove(struct devices *d, struct device *device, const char *reason);
 

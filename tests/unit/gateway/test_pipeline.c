@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../tap.h"
+#include "base/counters.h"
 #include "gateway/pipeline.h"
 
 #define T0 INT64_C(1767225600000000)
@@ -360,6 +361,77 @@ START_TEST(test_reload_keeps_state_and_closes_what_is_gone)
 }
 END_TEST
 
+/* Puts the limits of the running configuration in force. */
+static void limit(struct world *w, uint32_t device_rate, uint32_t tenant_rate,
+                  uint32_t tenant_devices)
+{
+    struct config *config;
+    struct ruleset *set;
+    load(w, "rules: [{id: c, when: x > 1}]", &config, &set);
+    config->limits.device_rate = device_rate;
+    config->limits.tenant_rate = tenant_rate;
+    config->limits.tenant_devices = tenant_devices;
+    ck_assert_int_eq(pipeline_reload(w->pipeline, config, set, now(w)), BRINK_OK);
+    config_free(w->config);
+    w->config = config;
+}
+
+static uint64_t taken(struct world *w, const char *topic, const char *payload, int n)
+{
+    uint64_t before = counter_value(COUNT_READINGS);
+    for (int i = 0; i < n; i++) {
+        add(w, topic, payload);
+    }
+    pipeline_apply(w->pipeline, now(w));
+    return counter_value(COUNT_READINGS) - before;
+}
+
+START_TEST(test_a_noisy_device_is_held_to_its_rate_and_no_other_is)
+{
+    static const char *const one = "{\"metrics\":{\"x\":3}}";
+    struct world w;
+    begin(&w, "rules: [{id: c, when: x > 1}]");
+    limit(&w, 2, 0, 0);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/loud", one, 1), 1); /* known from here on */
+    ck_assert_uint_eq(taken(&w, "t/acme/d/calm", one, 1), 1);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/loud", one, 100), 20);
+    ck_assert_uint_eq(counter_value(COUNT_DROP_DEVICE_RATE), 80);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/calm", one, 10), 10);
+    pass(&w, 3 * US_PER_S);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/loud", one, 100), 6);
+    /* Each element of an array is a message: the next waits for all of them. */
+    pass(&w, 60 * US_PER_S);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/loud",
+                            "[{\"metrics\":{\"x\":3}},{\"metrics\":{\"x\":4}},"
+                            "{\"metrics\":{\"x\":5}},{\"metrics\":{\"x\":6}}]",
+                            100),
+                      20);
+    limit(&w, 0, 0, 0);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/loud", one, 100), 100);
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_a_tenant_is_held_to_its_rate_and_its_share_of_devices)
+{
+    static const char *const one = "{\"metrics\":{\"x\":3}}";
+    struct world w;
+    begin(&w, "rules: [{id: c, when: x > 1}]");
+    limit(&w, 0, 3, 2);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/d1", one, 1), 1);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/d2", one, 1), 1);
+    uint64_t before = counter_value(COUNT_DROP_TENANT_LIMIT);
+    say(&w, "t/acme/d/d3", one);
+    ck_assert_uint_eq(counter_value(COUNT_DROP_TENANT_LIMIT) - before, 1);
+    ck_assert_uint_eq(taken(&w, "t/other/d/d3", one, 1), 1);
+    ck_assert_uint_eq(taken(&w, "t/acme/d/d1", one, 15) +
+                          taken(&w, "t/acme/d/d2", one, 100),
+                      30); /* a device's very first message is not counted */
+    ck_assert_uint_eq(taken(&w, "t/other/d/d3", one, 10), 10);
+    end(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pipeline");
@@ -374,6 +446,8 @@ int main(void)
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);
     tcase_add_test(t, test_reload_keeps_state_and_closes_what_is_gone);
+    tcase_add_test(t, test_a_noisy_device_is_held_to_its_rate_and_no_other_is);
+    tcase_add_test(t, test_a_tenant_is_held_to_its_rate_and_its_share_of_devices);
     suite_add_tcase(suite, t);
     return run_tap(suite);
 }

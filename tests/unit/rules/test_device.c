@@ -66,6 +66,7 @@ static void begin(const char *yaml)
     load_rules(&l, yaml);
     ck_assert_msg(l.rules != NULL, "%s", l.problems);
     devices_init(&devices, l.rules, &hooks);
+    devices.limit = 10;
     left = 0;
 }
 
@@ -79,7 +80,7 @@ static struct device *get(const char *tenant, const char *id)
 {
     enum brink_status why;
     struct device *d =
-        devices_get(&devices, text_of(tenant), text_of(id), 10, (struct mono){0}, &why);
+        devices_get(&devices, text_of(tenant), text_of(id), (struct mono){0}, &why);
     ck_assert_ptr_nonnull(d);
     ck_assert_int_eq(device_bind(&devices, d), BRINK_OK);
     return d;
@@ -121,9 +122,29 @@ START_TEST(test_devices_beyond_the_limit_are_refused)
     enum brink_status why;
     begin("rules: [{id: a, when: t > 1}]");
     get("acme", "d1");
+    devices.limit = 1;
     ck_assert_ptr_null(
-        devices_get(&devices, TEXT("acme"), TEXT("d2"), 1, (struct mono){0}, &why));
+        devices_get(&devices, TEXT("acme"), TEXT("d2"), (struct mono){0}, &why));
     ck_assert_int_eq(why, BRINK_E_LIMIT);
+    end();
+}
+END_TEST
+
+START_TEST(test_a_tenant_may_have_so_many_devices_and_leaves_with_its_last)
+{
+    enum brink_status why;
+    begin("rules: [{id: a, when: t > 1}]");
+    devices.tenant_limit = 2;
+    get("acme", "d1");
+    struct device *d2 = get("acme", "d2");
+    ck_assert_ptr_null(
+        devices_get(&devices, TEXT("acme"), TEXT("d3"), (struct mono){0}, &why));
+    ck_assert_int_eq(why, BRINK_E_STATE);
+    get("zeta", "d1"); /* another tenant has a share of its own */
+    devices_remove(&devices, d2, "device_forgotten");
+    get("acme", "d3");
+    devices_remove(&devices, get("zeta", "d1"), "device_forgotten");
+    ck_assert_uint_eq(devices.tenants.n, 1);
     end();
 }
 END_TEST
@@ -321,6 +342,7 @@ int main(void)
                    test_device_gets_the_rules_that_cover_it_and_cells_for_their_metrics);
     tcase_add_test(t, test_a_new_site_binds_anew);
     tcase_add_test(t, test_devices_beyond_the_limit_are_refused);
+    tcase_add_test(t, test_a_tenant_may_have_so_many_devices_and_leaves_with_its_last);
     tcase_add_test(t, test_sequence_number_within_the_last_64_is_a_redelivery);
     tcase_add_test(t, test_clock_set_back_shows_after_five_minutes_and_three_readings);
     tcase_add_test(t, test_silence_counts_only_while_subscribed);

@@ -129,26 +129,31 @@ size_t alert_step(struct alert_state *s, const struct alert_policy *p,
                                     : step_waiting(s, p, in, ret_events);
 }
 
-static void earlier(struct wall *due, int64_t us)
+static void earlier(struct wall *due, int64_t us, struct wall now)
 {
-    due->us = us < due->us ? us : due->us;
+    if (us > now.us && us < due->us) {
+        due->us = us;
+    }
 }
 
-struct wall alert_due(const struct alert_state *s, const struct alert_policy *p)
+struct wall alert_due(const struct alert_state *s, const struct alert_policy *p,
+                      struct wall now)
 {
     struct wall due = {INT64_MAX};
     if (s->phase == ALERT_PENDING) {
-        earlier(&due, s->complete ? s->cooldown_until.us : s->onset.us + p->for_us);
+        earlier(&due, s->complete ? s->cooldown_until.us : s->onset.us + p->for_us, now);
     } else if (s->phase == ALERT_FIRING) {
         if (is_set(s->clear_onset)) {
-            earlier(&due, s->clear_onset.us + p->keep_firing_for_us);
+            earlier(&due, s->clear_onset.us + p->keep_firing_for_us, now);
         }
         if (p->escalates && !s->escalated) {
-            earlier(&due, s->triggered_at.us + p->escalate_after_us);
+            earlier(&due, s->triggered_at.us + p->escalate_after_us, now);
         }
         if (p->repeat_us > 0) {
-            earlier(&due, s->published_at.us + p->repeat_us);
+            earlier(&due, s->published_at.us + p->repeat_us, now);
         }
+    } else {
+        earlier(&due, s->cooldown_until.us, now);
     }
     return due;
 }

@@ -36,7 +36,10 @@ size_t alert_step(struct alert_state *s, const struct alert_policy *p,
                   const struct alert_input *in,
                   enum alert_event_type ret_events[ALERT_EVENTS_MAX]);
 
-/* The next time at which time alone may change the state, or {INT64_MAX}. */
-struct wall alert_due(const struct alert_state *s, const struct alert_policy *p);
+/* The next time after `now` at which time alone may change the state, or {INT64_MAX}. A
+ * deadline that has passed is none any more: what it waits for is a reading, or an
+ * answer. */
+struct wall alert_due(const struct alert_state *s, const struct alert_policy *p,
+                      struct wall now);
 
 #endif

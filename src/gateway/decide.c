@@ -148,12 +148,22 @@ static bool same_state(const struct alert_state *a, const struct alert_state *b)
 
 /* --- the decision --- */
 
+static struct alert_policy policy_of(const struct rule *r)
+{
+    return (struct alert_policy){
+        .for_us = r->for_us,
+        .keep_firing_for_us = r->keep_firing_for_us,
+        .cooldown_us = r->cooldown_us,
+        .repeat_us = r->repeat_us,
+        .escalates = r->escalates,
+        .escalate_after_us = r->escalate_after_us,
+    };
+}
+
 void decide(struct pipeline *p, struct instance *i, const struct moment *m)
 {
     const struct rule *r = i->rule;
-    const struct alert_policy policy = {r->for_us,      r->keep_firing_for_us,
-                                        r->cooldown_us, r->repeat_us,
-                                        r->escalates,   r->escalate_after_us};
+    const struct alert_policy policy = policy_of(r);
     struct evaluation e;
     struct alert_state before = i->alert;
     enum alert_event_type events[ALERT_EVENTS_MAX];
@@ -220,25 +230,15 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
 void schedule(struct pipeline *p, struct instance *i)
 {
     const struct rule *r = i->rule;
-    const struct alert_policy policy = {r->for_us,      r->keep_firing_for_us,
-                                        r->cooldown_us, r->repeat_us,
-                                        r->escalates,   r->escalate_after_us};
+    const struct alert_policy policy = policy_of(r);
     struct mono now = p->now.mono;
     struct wall device_time = device_now(i->device, now);
     int64_t silence = silence_now(&p->devices.silence, now);
     i->due_wall = i->due_silence = INT64_MAX;
     if (device_time.us != INT64_MIN) {
-        int64_t due = alert_due(&i->alert, &policy).us;
-        /* A deadline that passed waits for a reading, or for something else that is due.
-         */
-        i->due_wall = due > device_time.us ? due : INT64_MAX;
-        due = instance_due(&p->devices, i, device_time);
+        int64_t due = instance_due(&p->devices, i, device_time);
+        i->due_wall = alert_due(&i->alert, &policy, device_time).us;
         i->due_wall = due < i->due_wall ? due : i->due_wall;
-        due = i->alert.cooldown_until.us;
-        if (i->alert.phase == ALERT_INACTIVE && due > device_time.us &&
-            due < i->due_wall) {
-            i->due_wall = due;
-        }
     }
     int64_t left = instance_silence_left(i, silence);
     i->due_silence = left < INT64_MAX - silence ? silence + left : INT64_MAX;

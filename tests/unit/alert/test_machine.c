@@ -121,7 +121,7 @@ START_TEST(test_cooldown_holds_back_firing_only)
     ck_assert_str_eq(step(&s, &p, at_reading(TRUTH_TRUE, 0)), "O");
     ck_assert_str_eq(step(&s, &p, at_reading(TRUTH_FALSE, 10)), "C");
     ck_assert_str_eq(step(&s, &p, at_reading(TRUTH_TRUE, 20)), "-");
-    ck_assert_int_eq(alert_due(&s, &p).us, T0 + 600 * S);
+    ck_assert_int_eq(alert_due(&s, &p, (struct wall){T0 + 20 * S}).us, T0 + 600 * S);
     ck_assert_str_eq(step(&s, &p, by_time(TRUTH_TRUE, 599, false)), "-");
     ck_assert_str_eq(step(&s, &p, by_time(TRUTH_TRUE, 600, false)), "O");
 }
@@ -159,12 +159,29 @@ START_TEST(test_repeats_and_escalates_while_it_goes_on)
     const struct alert_policy p = {
         .repeat_us = 60 * S, .escalates = true, .escalate_after_us = 90 * S};
     step(&s, &p, at_reading(TRUTH_TRUE, 0));
-    ck_assert_int_eq(alert_due(&s, &p).us, T0 + 60 * S);
+    ck_assert_int_eq(alert_due(&s, &p, (struct wall){T0}).us, T0 + 60 * S);
     ck_assert_str_eq(step(&s, &p, by_time(TRUTH_TRUE, 60, false)), "R");
     ck_assert_uint_eq(s.trigger_count, 2);
     ck_assert_str_eq(step(&s, &p, by_time(TRUTH_UNKNOWN, 95, false)), "-");
     ck_assert_str_eq(step(&s, &p, by_time(TRUTH_TRUE, 120, false)), "ER");
     ck_assert_str_eq(step(&s, &p, by_time(TRUTH_TRUE, 121, false)), "-");
+}
+END_TEST
+
+START_TEST(test_deadline_that_passed_hides_no_other)
+{
+    struct alert_state s = {0};
+    const struct alert_policy p = {.keep_firing_for_us = 10 * S,
+                                   .repeat_us = 60 * S,
+                                   .escalates = true,
+                                   .escalate_after_us = 90 * S};
+    step(&s, &p, at_reading(TRUTH_TRUE, 0));
+    step(&s, &p, at_reading(TRUTH_FALSE, 5));
+    const int64_t at[][2] = {{5, 15}, {15, 60}, {59, 60}, {60, 90}, {90, INT64_MAX / S}};
+    for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+        int64_t due = alert_due(&s, &p, (struct wall){T0 + at[i][0] * S}).us;
+        ck_assert_int_eq(due, at[i][1] < 1000 ? T0 + at[i][1] * S : INT64_MAX);
+    }
 }
 END_TEST
 
@@ -231,6 +248,7 @@ int main(void)
     tcase_add_test(t, test_keep_firing_for_delays_the_close);
     tcase_add_test(t, test_hysteresis_holds_between_the_two_bounds);
     tcase_add_test(t, test_repeats_and_escalates_while_it_goes_on);
+    tcase_add_test(t, test_deadline_that_passed_hides_no_other);
     tcase_add_test(t, test_no_data_resolves);
     tcase_add_test(t, test_random_walks_keep_the_order_of_events);
     suite_add_tcase(suite, t);

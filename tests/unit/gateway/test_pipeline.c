@@ -299,6 +299,22 @@ START_TEST(test_emptied_window_is_seen_without_a_reading)
 }
 END_TEST
 
+START_TEST(test_repeats_and_escalates_behind_a_passed_deadline)
+{
+    struct world w;
+    begin(&w, "rules: [{id: r, when: x > 5, keep_firing_for: 10s, repeat: 60s, "
+              "escalate: {after: 90s, severity: critical}}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":9}}");
+    pass(&w, 5 * US_PER_S);
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":1}}");
+    pass(&w, 100 * US_PER_S); /* no further reading: nothing completes the 10 s */
+    ck_assert_str_eq(events(&w), "OPEN r d1\nREPEATED r d1\nESCALATED r d1\n");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":1}}");
+    ck_assert_str_eq(events(&w), "CLOSED r d1\n");
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_redelivery_by_sequence_changes_nothing)
 {
     struct world w;
@@ -442,6 +458,7 @@ int main(void)
     tcase_add_test(t, test_time_without_a_subscription_is_no_silence);
     tcase_add_test(t, test_gap_of_one_metric_is_told_while_others_come);
     tcase_add_test(t, test_emptied_window_is_seen_without_a_reading);
+    tcase_add_test(t, test_repeats_and_escalates_behind_a_passed_deadline);
     tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);

@@ -14,6 +14,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "gateway/http.h"
 #include "gateway/notify.h"
 #include "gateway/pipeline.h"
@@ -598,6 +599,7 @@ static void stop(struct gateway *g)
 
 int gateway_run(const char *config_path)
 {
+    process_hide_memory(); /* before a secret is read */
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);

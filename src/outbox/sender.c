@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "mqtt/client.h"
 #include "outbox/courier.h"
 #include "outbox/queue.h"
@@ -368,6 +369,7 @@ int sender_main(void)
         (void)fprintf(stderr, "%s: not a command for people\n", SENDER_COMMAND);
         return 2;
     }
+    process_hide_memory();
     set_signals();
     /* Names are for ps; what the parent's libraries left open would outlive the parent
      * here. */

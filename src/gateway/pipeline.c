@@ -222,37 +222,54 @@ static void touch(struct pipeline *p, struct instance *i)
     }
 }
 
-/* Enters one value; the instances for which it changed something are touched. */
+/* Can hearing a metric alone, whatever it says, change the rule's outcome? */
+static bool minds_silence(const struct rule *r)
+{
+    return r->n_silences > 0 || r->no_data_after_us > 0;
+}
+
+/* Enters one value; the instances for which it changed something are touched. A
+ * redelivery (equal in time and value to one that is held) says nothing new, not even
+ * that the metric is alive; a late reading does, although it is never the latest value.
+ */
 static void apply_value(struct pipeline *p, const struct staged_value *v,
                         const struct message *m, int64_t silence)
 {
     struct cell *cell = v->cell;
-    bool late = m->at.us < cell->at.us;
-    bool same = cell->known && m->at.us == cell->at.us && v->value == cell->value;
-    bool inserted = false;
-    if (!late && !same) {
+    const struct touch *touches = &p->touches[v->first_touch];
+    bool late = m->at.us < cell->at.us, inserted = false;
+    bool redelivered = cell->known && m->at.us == cell->at.us && v->value == cell->value;
+    for (uint32_t t = 0; t < v->n_touches; t++) {
+        if (touches[t].staged < 0) {
+            continue;
+        }
+        enum window_push push = history_admit(p->history, touches[t].staged);
+        inserted = inserted || push == WINDOW_INSERTED;
+        redelivered = redelivered || push == WINDOW_DUPLICATE;
+        if (push == WINDOW_APPENDED || push == WINDOW_INSERTED) {
+            touch(p, touches[t].instance);
+        }
+    }
+    if (!late && !redelivered) {
         cell->known = true;
         cell->at = m->at;
         cell->value = v->value;
     }
-    cell->seen_us = silence;
+    if (!redelivered) {
+        cell->seen_us = silence;
+    }
     for (uint32_t t = 0; t < v->n_touches; t++) {
-        const struct touch *touched = &p->touches[v->first_touch + t];
-        struct instance *i = touched->instance;
-        bool changed = !late && !same;
-        if (touched->staged >= 0) {
-            enum window_push push = history_admit(p->history, touched->staged);
-            changed = push == WINDOW_APPENDED || push == WINDOW_INSERTED;
-            inserted = inserted || push == WINDOW_INSERTED;
+        struct instance *i = touches[t].instance;
+        if (!redelivered) {
+            i->data_us = silence;
         }
-        i->data_us = silence;
         /* A run that was killed may have written a reading without deciding on it: the
          * first reading after a start is looked at even if it is held already. */
-        if (changed || !i->evaluated) {
+        if (!i->evaluated || (!redelivered && (!late || minds_silence(i->rule)))) {
             touch(p, i);
         }
     }
-    if (same) {
+    if (redelivered) {
         count(COUNT_READING_DUPLICATE);
     } else if (late && !inserted) {
         count(COUNT_READING_LATE);

@@ -286,6 +286,49 @@ START_TEST(test_gap_of_one_metric_is_told_while_others_come)
 }
 END_TEST
 
+/* A metric was heard although its value is old: the gap is over, told at once and not
+ * with the next reading in order. The same reading once more says nothing. */
+START_TEST(test_late_reading_ends_a_gap_and_a_redelivery_does_not)
+{
+    struct world w;
+    begin(&w, "rules:\n"
+              "  - {id: g, rule_type: TELEMETRY_GAP, metric_name: x, gap_minutes: 1}\n"
+              "  - {id: n, when: x > 5, on_no_data: resolve, no_data_after: 60300ms}\n"
+              "  - {id: w, when: 'absent(x, 60600ms) and count(x, 1h) > 0'}\n");
+    const char *newest = "{\"ts\":1767225600,\"metrics\":{\"x\":9}}";
+    const char *late = "{\"ts\":1767225590,\"metrics\":{\"x\":9}}";
+    say(&w, "t/acme/d/d1", newest);
+    pass(&w, 61 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN n d1\nOPEN g d1\nCLOSED n d1\nOPEN w d1\n");
+    say(&w, "t/acme/d/d1", newest);
+    ck_assert_str_eq(events(&w), "");
+    say(&w, "t/acme/d/d1", late);
+    ck_assert_str_eq(events(&w), "CLOSED g d1\nOPEN n d1\nCLOSED w d1\n");
+    pass(&w, 30 * US_PER_S);
+    say(&w, "t/acme/d/d1", late); /* the window holds it: a redelivery, too */
+    pass(&w, 29 * US_PER_S);
+    ck_assert_str_eq(events(&w), "");
+    pass(&w, 2 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN g d1\nCLOSED n d1\nOPEN w d1\n");
+    end(&w);
+}
+END_TEST
+
+/* Two values of one time are two readings; the first once more is none. */
+START_TEST(test_redelivery_does_not_bring_an_older_value_back)
+{
+    struct world w;
+    begin(&w, "rules: [{id: a, when: 'x > 5 and count(x, 60s) > 0 and y > 0'}]");
+    say(&w, "t/acme/d/d1", "{\"ts\":1767225600,\"metrics\":{\"x\":9,\"y\":1}}");
+    say(&w, "t/acme/d/d1", "{\"ts\":1767225600,\"metrics\":{\"x\":1}}");
+    ck_assert_str_eq(events(&w), "OPEN a d1\nCLOSED a d1\n");
+    say(&w, "t/acme/d/d1", "{\"ts\":1767225600,\"metrics\":{\"x\":9}}");
+    say(&w, "t/acme/d/d1", "{\"ts\":1767225601,\"metrics\":{\"y\":9}}");
+    ck_assert_str_eq(events(&w), "");
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_emptied_window_is_seen_without_a_reading)
 {
     struct world w;
@@ -457,6 +500,8 @@ int main(void)
     tcase_add_test(t, test_silence_raises_and_a_sign_of_life_resolves);
     tcase_add_test(t, test_time_without_a_subscription_is_no_silence);
     tcase_add_test(t, test_gap_of_one_metric_is_told_while_others_come);
+    tcase_add_test(t, test_late_reading_ends_a_gap_and_a_redelivery_does_not);
+    tcase_add_test(t, test_redelivery_does_not_bring_an_older_value_back);
     tcase_add_test(t, test_emptied_window_is_seen_without_a_reading);
     tcase_add_test(t, test_repeats_and_escalates_behind_a_passed_deadline);
     tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);

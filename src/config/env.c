@@ -54,6 +54,7 @@ static const char *lookup(struct expansion *x, struct position at, struct text n
 static void expand_scalar(struct expansion *x, struct node *n)
 {
     struct buffer out = {0};
+    struct scalar_source source = node_source(n);
     bool changed = false;
     for (size_t i = 0; i < n->text.n;) {
         struct text rest = {n->text.p + i, n->text.n - i};
@@ -69,7 +70,7 @@ static void expand_scalar(struct expansion *x, struct node *n)
             continue;
         }
         struct text name = variable_name(rest);
-        const char *value = lookup(x, node_position(n, i), name);
+        const char *value = lookup(x, place_find(&source, i), name);
         if (!value) {
             n->kind = NODE_BAD; /* further ones are looked up all the same */
             i += name.n > 0 ? name.n + 3 : 2;
@@ -89,6 +90,7 @@ static void expand_scalar(struct expansion *x, struct node *n)
     }
     if (changed) {
         n->text = document_text(x->document, buffer_view(&out));
+        n->raw = (struct text){0};
     }
     if (!buffer_ok(&out) || !n->text.p) {
         x->status = BRINK_E_NOMEM;

@@ -80,7 +80,7 @@ static void read_id(struct reader *r, const char *name, const struct node *n, vo
         free(s);
         return;
     }
-    *id = (struct placed){s, n->at};
+    *id = (struct placed){.s = s, .at = n->at};
 }
 
 #define CONDITION(field) offsetof(struct rule_condition, field)

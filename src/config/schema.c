@@ -263,6 +263,19 @@ bool schema_text(struct reader *r, const char *name, const struct node *n,
     return true;
 }
 
+static void read_placed(struct reader *r, const struct key *k, const char *name,
+                        const struct node *n, struct placed *field)
+{
+    if (schema_text(r, name, n, (size_t)k->max, k->flags, &field->s)) {
+        field->at = n->at;
+        if (k->flags & KEY_LINES) {
+            struct scalar_source source = node_source(n);
+            field->marks = place_marks(&source);
+            field->comment = n->comment;
+        }
+    }
+}
+
 static void read_texts(struct reader *r, const struct key *k, const char *name,
                        const struct node *n, struct strings *field)
 {
@@ -322,7 +335,8 @@ static void store_choice(struct reader *r, const struct key *k, const struct cho
     } else if (k->flags & KEY_AS_PLACED) {
         struct placed *p = field;
         free(p->s);
-        *p = (struct placed){text_dup(text_of(c->text ? c->text : c->name)), n->at};
+        *p = (struct placed){.s = text_dup(text_of(c->text ? c->text : c->name)),
+                             .at = n->at};
         r->failed = r->failed || !p->s;
     } else {
         static_assert(sizeof(enum severity) == sizeof(int),
@@ -430,10 +444,7 @@ static void read_value(struct reader *r, const struct key *k, const char *name,
         (void)schema_text(r, name, n, (size_t)k->max, k->flags, field); /* told there */
         break;
     case KEY_PLACED:
-        if (schema_text(r, name, n, (size_t)k->max, k->flags,
-                        &((struct placed *)field)->s)) {
-            ((struct placed *)field)->at = n->at;
-        }
+        read_placed(r, k, name, n, field);
         break;
     case KEY_TEXTS:
         read_texts(r, k, name, n, field);

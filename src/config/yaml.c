@@ -125,7 +125,7 @@ struct loader {
     struct document document;
     struct open stack[YAML_DEPTH_MAX];
     size_t depth, nodes, documents;
-    size_t line, line_offset; /* a line that was looked up, and where it begins */
+    size_t index, offset; /* a character that was looked up, and its first byte */
     enum brink_status status;
 };
 
@@ -134,65 +134,49 @@ static struct position position_of(const struct loader *l, yaml_mark_t mark)
     return (struct position){l->file, (unsigned)mark.line + 1, (unsigned)mark.column + 1};
 }
 
-/* Bytes of the line break at `i`, 0 if there is none: the ones that libyaml counts. */
-static size_t line_break(struct text s, size_t i)
+/* The byte that a mark is at. Marks count characters; they are asked for in rising order,
+ * or nearly so. */
+static size_t offset_of(struct loader *l, yaml_mark_t mark)
 {
-    const unsigned char *p = (const unsigned char *)s.p + i;
-    size_t n = s.n - i;
-    if (p[0] == '\r') {
-        return n > 1 && p[1] == '\n' ? 2 : 1;
+    if (mark.index < l->index) {
+        l->index = l->offset = 0;
     }
-    if (p[0] == '\n') {
-        return 1;
+    for (; l->index < mark.index && l->offset < l->source.n; l->index++) {
+        do {
+            l->offset++;
+        } while (l->offset < l->source.n &&
+                 ((unsigned char)l->source.p[l->offset] & 0xc0) == 0x80);
     }
-    if (p[0] == 0xc2 && n > 1 && p[1] == 0x85) {
-        return 2;
-    }
-    bool separator =
-        p[0] == 0xe2 && n > 2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
-    return separator ? 3 : 0;
-}
-
-/* Where the line (from 0) begins. Lines are asked for in rising order, or nearly so. */
-static size_t find_line(struct loader *l, size_t line)
-{
-    if (line < l->line) {
-        l->line = l->line_offset = 0;
-    }
-    while (l->line < line && l->line_offset < l->source.n) {
-        size_t len = line_break(l->source, l->line_offset);
-        l->line += len > 0;
-        l->line_offset += len > 0 ? len : 1;
-    }
-    return l->line_offset;
+    return l->offset;
 }
 
 /* The byte at a mark; 0 at the end. */
 static char byte_at(struct loader *l, yaml_mark_t mark)
 {
-    size_t i = find_line(l, mark.line);
-    for (size_t column = 0; i < l->source.n && column < mark.column; column++) {
-        do {
-            i++;
-        } while (i < l->source.n && ((unsigned char)l->source.p[i] & 0xc0) == 0x80);
-    }
+    size_t i = offset_of(l, mark);
     return i < l->source.n ? l->source.p[i] : '\0';
 }
 
-/* The text of a | or > scalar begins on one of the lines below. */
-static struct position block_position(struct loader *l, yaml_mark_t mark)
+/* The text of a | or > scalar begins on one of the lines below its mark; *offset moves
+ * there. */
+static struct position block_position(const struct loader *l, yaml_mark_t mark,
+                                      size_t *offset)
 {
-    size_t i = find_line(l, mark.line + 1);
-    struct position at = {l->file, (unsigned)mark.line + 2, 1};
-    for (; i < l->source.n; i++) {
-        if (l->source.p[i] == '\n') {
+    struct position at = position_of(l, mark);
+    bool below = false;
+    for (size_t i = *offset; i < l->source.n;) {
+        size_t broken = place_line_break(l->source, i);
+        if (broken > 0) {
             at.line++;
             at.column = 1;
-        } else if (l->source.p[i] == ' ') {
-            at.column++;
-        } else if (l->source.p[i] != '\r') {
+            below = true;
+        } else if (below && l->source.p[i] != ' ') {
+            *offset = i;
             return at;
+        } else {
+            at.column++;
         }
+        i += broken > 0 ? broken : 1;
     }
     return position_of(l, mark);
 }
@@ -332,17 +316,47 @@ static bool is_marked(struct loader *l, struct position at, const yaml_char_t *a
     return anchor || tag;
 }
 
+/* The scalar's text, and how it stands in the file if that is otherwise: the source is
+ * gone when problems within the text are told. */
+static void take_text(struct loader *l, struct node *n, const yaml_event_t *e,
+                      size_t offset)
+{
+    n->text =
+        document_text(&l->document, (struct text){(const char *)e->data.scalar.value,
+                                                  e->data.scalar.length});
+    size_t end = offset_of(l, e->end_mark);
+    struct text raw = {l->source.p + offset, end > offset ? end - offset : 0};
+    if (n->quote && raw.n > 0) {
+        raw.n--; /* the closing quote */
+    }
+    while (end < l->source.n && (l->source.p[end] == ' ' || l->source.p[end] == '\t')) {
+        end++;
+    }
+    n->comment = n->plain && end < l->source.n && l->source.p[end] == '#';
+    bool otherwise = raw.n > 0 && !text_equal(raw, n->text);
+    if (otherwise) {
+        n->raw = document_text(&l->document, raw);
+    }
+    if (!n->text.p || (otherwise && !n->raw.p)) {
+        l->status = BRINK_E_NOMEM;
+    }
+}
+
 static void add_scalar(struct loader *l, const yaml_event_t *e)
 {
     yaml_scalar_style_t style = e->data.scalar.style;
     struct position at = position_of(l, e->start_mark);
     bool marked = is_marked(l, at, e->data.scalar.anchor, e->data.scalar.tag);
     bool block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
-    if (style == YAML_SINGLE_QUOTED_SCALAR_STYLE ||
-        style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) {
+    char quote = style == YAML_SINGLE_QUOTED_SCALAR_STYLE   ? '\''
+                 : style == YAML_DOUBLE_QUOTED_SCALAR_STYLE ? '"'
+                                                            : '\0';
+    size_t offset = offset_of(l, e->start_mark);
+    if (quote) {
         at.column++;
+        offset++;
     } else if (block && e->data.scalar.length > 0) {
-        at = block_position(l, e->start_mark);
+        at = block_position(l, e->start_mark, &offset);
     }
     struct node *n = node_new(l, marked ? NODE_BAD : NODE_SCALAR, at);
     if (!n) {
@@ -350,14 +364,11 @@ static void add_scalar(struct loader *l, const yaml_event_t *e)
     }
     n->plain = style == YAML_PLAIN_SCALAR_STYLE;
     n->block = block;
-    n->text =
-        document_text(&l->document, (struct text){(const char *)e->data.scalar.value,
-                                                  e->data.scalar.length});
-    if (!n->text.p) {
-        l->status = BRINK_E_NOMEM;
-        return;
+    n->quote = quote;
+    take_text(l, n, e, offset);
+    if (l->status == BRINK_OK) {
+        attach(l, n);
     }
-    attach(l, n);
 }
 
 static void open_node(struct loader *l, enum node_kind kind, const yaml_event_t *e,
@@ -538,15 +549,7 @@ const struct node *node_member(const struct node *mapping, struct text key)
     return NULL;
 }
 
-struct position node_position(const struct node *n, size_t offset)
+struct scalar_source node_source(const struct node *n)
 {
-    struct position at = n->at;
-    if (n->block || n->expanded || offset > n->text.n ||
-        memchr(n->text.p, '\n', n->text.n)) {
-        return at;
-    }
-    for (size_t i = 0; i < offset; i++) {
-        at.column += ((unsigned char)n->text.p[i] & 0xc0) != 0x80;
-    }
-    return at;
+    return (struct scalar_source){n->text, n->raw, n->quote, n->at};
 }

@@ -14,11 +14,12 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "config/place.h"
 #include "config/problems.h"
 #include "model/rule.h"
 
 #define YAML_DEPTH_MAX 32     /* mappings and lists inside one another */
-#define YAML_NODES_MAX 500000 /* keys and values; some 45 MB at most */
+#define YAML_NODES_MAX 500000 /* keys and values; some 60 MB at most */
 
 enum node_kind {
     NODE_SCALAR,
@@ -32,8 +33,11 @@ struct node {
     bool plain;         /* a scalar without quotes: may be null, a bool or a number */
     bool expanded;      /* ... or any of these since its text came from the environment */
     bool block;         /* a scalar written with | or > */
+    bool comment;       /* a plain scalar with a comment behind it */
     struct position at; /* of a scalar: its first character, behind an opening quote */
     struct text text;   /* of a scalar; NUL-terminated, well-formed UTF-8, may hold NUL */
+    struct text raw;    /* how it stands in the file from `at` on, if otherwise */
+    char quote;         /* of a scalar: ' or ", or 0 */
     struct node *key;   /* of a mapping's member, a scalar; else NULL */
     struct node *first; /* of a list or mapping: children, in order, */
     struct node *next;  /* linked; a key comes once */
@@ -63,8 +67,8 @@ bool node_is_null(const struct node *n);
 /* The member of a mapping, or NULL. */
 const struct node *node_member(const struct node *mapping, struct text key);
 
-/* Where the scalar's byte number `offset` stands; its first character when that cannot be
- * told. */
-struct position node_position(const struct node *n, size_t offset);
+/* A scalar's text and where it stands (place.h); of one that the environment changed, as
+ * if it stood on one line. */
+struct scalar_source node_source(const struct node *n);
 
 #endif

@@ -21,6 +21,27 @@ const char *rule_type_name(enum rule_type t)
     return names[t];
 }
 
+struct position placed_position(const struct placed *p, size_t offset)
+{
+    struct position at = p->at;
+    size_t from = 0;
+    for (const struct place_mark *m = p->marks; m && m->offset <= offset; m++) {
+        at.line = m->line;
+        at.column = m->column;
+        from = m->offset;
+    }
+    for (size_t i = from; i < offset && p->s[i]; i++) {
+        at.column += ((unsigned char)p->s[i] & 0xc0) != 0x80;
+    }
+    return at;
+}
+
+static void free_placed(struct placed *p)
+{
+    free(p->s);
+    free(p->marks);
+}
+
 static void free_strings(struct strings *s)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -43,15 +64,15 @@ static void free_rule(struct rule_def *r)
     free_strings(&r->scope.sites);
     free_strings(&r->scope.devices);
     free_strings(&r->scope.groups);
-    free(r->when.s);
-    free(r->clear.s);
+    free_placed(&r->when);
+    free_placed(&r->clear);
     free_condition(&r->single);
     free(r->aggregation.s);
     for (size_t i = 0; i < r->n_conditions; i++) {
         free_condition(&r->conditions[i]);
     }
     free(r->conditions);
-    free(r->message.s);
+    free_placed(&r->message);
     for (size_t i = 0; i < r->n_labels; i++) {
         free(r->labels[i].key.s);
         free(r->labels[i].value.s);

@@ -91,13 +91,16 @@ bool expr_is_condition(const struct expr *e);
 bool expr_can_name(struct text name);
 
 struct expr_error {
-    unsigned column;   /* from 1 */
-    char message[160]; /* "unknown function `averge`, did you mean `avg`?" */
+    unsigned column;   /* from 1, in characters */
+    size_t offset;     /* the same in bytes, from 0 */
+    char message[240]; /* "unknown function `averge`, did you mean `avg`?" */
 };
 
-/* Parses a whole condition. E_SYNTAX and E_LIMIT with *error; E_NOMEM. */
+/* Parses a whole condition. E_SYNTAX and E_LIMIT with *ret_error; E_NOMEM. BRINK_OK: the
+ * message is empty, or warns of what is likely to be meant otherwise (`frz-temp`: the
+ * difference of two metrics?). */
 enum brink_status expr_parse(struct text source, struct expr **ret_tree,
-                             struct expr_error *error) BRINK_MUST_CHECK;
+                             struct expr_error *ret_error) BRINK_MUST_CHECK;
 
 /* The canonical text: parses to an equal tree; fewest parentheses; names in backquotes
  * where they must be. */

@@ -4,7 +4,21 @@
 #include <stdio.h>
 
 #include "base/number.h"
+#include "expr/advice.h"
 #include "expr/syntax.h"
+
+static void note(struct lexer *l, unsigned column, const char *format, va_list args)
+{
+    unsigned at = 1;
+    size_t i = 0;
+    for (; i < l->source.n && at < column; i++) {
+        bool last_byte = i + 1 == l->source.n || (l->source.p[i + 1] & 0xc0) != 0x80;
+        at += last_byte;
+    }
+    l->error->column = column;
+    l->error->offset = i;
+    vsnprintf(l->error->message, sizeof l->error->message, format, args);
+}
 
 bool lex_fail(struct lexer *l, enum brink_status status, unsigned column,
               const char *format, ...)
@@ -13,11 +27,20 @@ bool lex_fail(struct lexer *l, enum brink_status status, unsigned column,
         va_list args;
         va_start(args, format);
         l->status = status;
-        l->error->column = column;
-        vsnprintf(l->error->message, sizeof l->error->message, format, args);
+        note(l, column, format, args);
         va_end(args);
     }
     return false;
+}
+
+void lex_warn(struct lexer *l, unsigned column, const char *format, ...)
+{
+    if (l->status == BRINK_OK && l->error->message[0] == '\0') {
+        va_list args;
+        va_start(args, format);
+        note(l, column, format, args);
+        va_end(args);
+    }
 }
 
 /* Quoted, escaped and cut: what is shown comes from a file that anybody may have written.
@@ -79,10 +102,19 @@ static bool lex_number(struct lexer *l, struct token *t)
     char shown[LEX_SHOWN_BYTES];
     if (whole > n) {
         int64_t us;
+        char meant[NUMBER_BYTES];
         t->kind = TOKEN_DURATION;
-        return number_parse_duration(t->text, &us) != BRINK_E_SYNTAX ||
-               lex_fail(l, BRINK_E_SYNTAX, t->column,
-                        "%s is neither a number nor a duration",
+        if (number_parse_duration(t->text, &us) != BRINK_E_SYNTAX) {
+            return true;
+        }
+        if (advice_duration(t->text, meant)) {
+            return lex_fail(l, BRINK_E_SYNTAX, t->column,
+                            "%s is no duration, did you mean `%s`?",
+                            show_text(t->text, shown), meant);
+        }
+        return lex_fail(l, BRINK_E_SYNTAX, t->column,
+                        "%s is neither a number nor a duration such as 5m; a metric's "
+                        "name that begins with a digit goes in backquotes",
                         show_text(t->text, shown));
     }
     t->kind = TOKEN_NUMBER;
@@ -141,21 +173,10 @@ static bool lex_quoted(struct lexer *l, struct token *t)
 /* Others are written otherwise here; say how. */
 static bool lex_stray(struct lexer *l, const struct token *t)
 {
-    static const struct {
-        char c;
-        const char *message;
-    } hints[] = {
-        {'=', "`=` is no operator; to compare, use `==`"},
-        {'!', "`!` is no operator; use `not`"},
-        {'&', "`&` is no operator; use `and`"},
-        {'|', "`|` is no operator; use `or`"},
-        {'"', "a metric's name goes in backquotes, not in quotation marks"},
-        {'\'', "a metric's name goes in backquotes, not in quotation marks"},
-    };
-    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
-        if (peek(l, 0) == hints[i].c) {
-            return lex_fail(l, BRINK_E_SYNTAX, t->column, "%s", hints[i].message);
-        }
+    const char *advice =
+        advice_sign((struct text){l->source.p + l->at, l->source.n - l->at});
+    if (advice) {
+        return lex_fail(l, BRINK_E_SYNTAX, t->column, "%s", advice);
     }
     size_t n = 1; /* a whole character */
     while (l->at + n < l->source.n && ((unsigned char)peek(l, n) & 0xc0) == 0x80) {
@@ -163,9 +184,11 @@ static bool lex_stray(struct lexer *l, const struct token *t)
     }
     char shown[LEX_SHOWN_BYTES];
     struct text stray = {l->source.p + l->at, n};
+    bool in_name = n > 1 || syntax_starts_name(peek(l, 1)) ||
+                   (l->at > 0 && syntax_continues_name(l->source.p[l->at - 1]));
     return lex_fail(l, BRINK_E_SYNTAX, t->column, "unexpected %s%s",
                     show_text(stray, shown),
-                    n > 1 ? "; such a metric's name goes in backquotes" : "");
+                    in_name ? "; a metric's name that has one goes in backquotes" : "");
 }
 
 static bool lex_symbol(struct lexer *l, struct token *t)
@@ -186,6 +209,9 @@ static bool lex_symbol(struct lexer *l, struct token *t)
     };
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
         size_t n = symbols[i].text[1] == '\0' ? 1 : 2;
+        if (peek(l, 0) == '<' && peek(l, 1) == '>') {
+            break;
+        }
         if (peek(l, 0) == symbols[i].text[0] &&
             (n == 1 || peek(l, 1) == symbols[i].text[1])) {
             t->kind = symbols[i].kind;
@@ -212,12 +238,18 @@ static void lex_name(struct lexer *l, struct token *t)
 
 bool lex_next(struct lexer *l, struct token *ret_token)
 {
+    size_t behind = l->at; /* the last word */
+    unsigned column = l->column;
     while (l->at < l->source.n && (peek(l, 0) == ' ' || peek(l, 0) == '\t' ||
                                    peek(l, 0) == '\n' || peek(l, 0) == '\r')) {
         (void)take(l, 1);
     }
-    *ret_token = (struct token){.kind = TOKEN_END, .column = l->column};
+    *ret_token = (struct token){.kind = TOKEN_END,
+                                .text = {l->source.p + l->at, 0},
+                                .column = l->column,
+                                .follows = l->at > 0 && l->at == behind};
     if (l->at == l->source.n) {
+        ret_token->column = column;
         return true;
     }
     char c = peek(l, 0);

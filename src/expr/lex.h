@@ -19,8 +19,9 @@ enum token_kind {
 
 struct token {
     enum token_kind kind;
-    struct text text;
+    struct text text; /* of TOKEN_END: nothing, right behind the last word */
     unsigned column;
+    bool follows; /* no white space stands before it */
     double number;
     uint32_t count;
     enum expr_kind op; /* `-` is EXPR_SUBTRACT wherever it stands */
@@ -31,12 +32,15 @@ struct lexer {
     size_t at;
     unsigned column; /* of the character at `at`; characters, not bytes, are counted */
     enum brink_status status;
-    struct expr_error *error; /* the first failure, when status is not BRINK_OK */
+    struct expr_error *error; /* the first failure, or the first warning until then */
 };
 
 /* Reads the next word; false: it is none, and the failure is noted. */
 bool lex_next(struct lexer *l, struct token *ret_token);
 
+/* Notes a warning, unless there is one. */
+void lex_warn(struct lexer *l, unsigned column, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Notes a failure; always false, to be returned. */
 bool lex_fail(struct lexer *l, enum brink_status status, unsigned column,
               const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -2,12 +2,14 @@
  * parentheses, calls and prefix operators, with at most a handful of frames between two
  * of them. */
 #include "base/number.h"
+#include "expr/advice.h"
 #include "expr/lex.h"
 #include "expr/syntax.h"
 
 struct parser {
     struct lexer lexer;
     struct token token; /* the next one */
+    struct token last;  /* the one before it */
     unsigned nodes, nesting;
 };
 
@@ -26,6 +28,7 @@ static struct parsed parse(struct parser *p, enum binding least);
 
 static bool advance(struct parser *p)
 {
+    p->last = p->token;
     return lex_next(&p->lexer, &p->token);
 }
 
@@ -103,8 +106,11 @@ static bool metric_argument(struct parser *p, const char *fn, struct text *ret_n
         return advance(p);
     case TOKEN_OPERATOR:
     case TOKEN_OPEN:
-        return FAIL(p, p->token.column, "`%s` takes a metric's name, not an expression",
-                    fn);
+        return FAIL(p, p->token.column, "`%s` takes a metric's name, not an expression%s",
+                    fn,
+                    p->token.follows && p->token.op == EXPR_SUBTRACT
+                        ? "; a name with `-` goes in backquotes"
+                        : "");
     case TOKEN_CLOSE:
         return FAIL(p, p->token.column,
                     "`%s` needs a window after the metric, such as 5m", fn);
@@ -129,7 +135,19 @@ static bool duration_argument(struct parser *p, int64_t *ret_us)
     if (*ret_us <= 0) {
         return FAIL(p, p->token.column, "%s is too short", lex_show(&p->token, shown));
     }
-    return advance(p);
+    struct token number = p->token;
+    if (!advance(p)) {
+        return false;
+    }
+    char meant[NUMBER_BYTES];
+    struct text both = {number.text.p,
+                        (size_t)(p->token.text.p - number.text.p) + p->token.text.n};
+    if (number.kind == TOKEN_NUMBER && p->token.kind == TOKEN_NAME &&
+        advice_duration(both, meant)) {
+        return FAIL(p, number.column, "a duration is one word, did you mean `%s`?",
+                    meant);
+    }
+    return true;
 }
 
 /* 5m | #5 | 5m, #5 */
@@ -246,46 +264,9 @@ static const struct {
 };
 #define N_CALLS (sizeof calls / sizeof calls[0])
 
-/* What functions are called elsewhere, for "did you mean". */
-static const struct {
-    const char *name, *ours;
-} aliases[] = {
-    {"average", "avg"},      {"mean", "avg"},
-    {"minimum", "min"},      {"maximum", "max"},
-    {"total", "sum"},        {"stdev", "stddev"},
-    {"deviation", "stddev"}, {"quantile", "percentile"},
-    {"deriv", "slope"},      {"increase", "rate"},
-    {"missing", "absent"},   {"nodata", "absent"},
-};
-#define N_ALIASES (sizeof aliases / sizeof aliases[0])
-
-static const char *meant_by(struct text name)
-{
-    const char *known[FN_N + N_CALLS + N_ALIASES];
-    size_t n = 0;
-    for (unsigned fn = 0; fn < FN_N; fn++) {
-        known[n++] = window_fn_name((enum window_fn)fn);
-    }
-    for (size_t i = 0; i < N_CALLS; i++) {
-        known[n++] = calls[i].name;
-    }
-    for (size_t i = 0; i < N_ALIASES; i++) {
-        known[n++] = aliases[i].name;
-    }
-    const char *meant = NULL;
-    for (size_t i = 0; i < n && !meant; i++) {
-        meant = text_equal_nocase(name, text_of(known[i])) ? known[i] : NULL;
-    }
-    meant = meant ? meant : text_nearest(name, known, n);
-    for (size_t i = 0; i < N_ALIASES; i++) {
-        meant = meant == aliases[i].name ? aliases[i].ours : meant;
-    }
-    return meant;
-}
-
 static struct parsed unknown_call(struct parser *p, const struct token *name)
 {
-    const char *meant = meant_by(name->text);
+    const char *meant = advice_function(name->text);
     char shown[LEX_SHOWN_BYTES];
     if (meant) {
         FAIL(p, name->column, "unknown function %s, did you mean `%s`?",
@@ -364,6 +345,14 @@ static struct parsed name_or_call(struct parser *p, const struct token *name)
     if (p->token.kind == TOKEN_OPEN && name->kind == TOKEN_NAME) {
         return call(p, name);
     }
+    if (name->kind == TOKEN_NAME && (text_equal_nocase(name->text, TEXT("true")) ||
+                                     text_equal_nocase(name->text, TEXT("false")))) {
+        char shown[LEX_SHOWN_BYTES];
+        lex_warn(&p->lexer, name->column,
+                 "%s is read as a metric's name; what is true or false has the value 1 "
+                 "or 0",
+                 lex_show(name, shown));
+    }
     return made(p, expr_metric(name->text), 1, name->column, name->column);
 }
 
@@ -429,21 +418,49 @@ static struct parsed joined(struct parser *p, struct parsed left,
                 left.start);
 }
 
+/* `frz-temp`, with the sign and the token before it: a difference, or one metric's name?
+ */
+static void warn_of_dash(struct parser *p, const struct token *left,
+                         const struct token *sign)
+{
+    const struct token *right = &p->token;
+    if (sign->op != EXPR_SUBTRACT || left->kind != TOKEN_NAME || !sign->follows ||
+        !right->follows || (right->kind != TOKEN_NAME && right->kind != TOKEN_NUMBER)) {
+        return;
+    }
+    const struct lexer *l = &p->lexer;
+    if (l->at < l->source.n && l->source.p[l->at] == '(') {
+        return; /* x-max(...) */
+    }
+    struct token both = *left;
+    both.text.n = (size_t)(right->text.p - left->text.p) + right->text.n;
+    char shown[LEX_SHOWN_BYTES];
+    lex_warn(&p->lexer, left->column,
+             "%s is read as a difference: a metric of that name goes in backquotes, a "
+             "minus sign has a space on each side",
+             lex_show(&both, shown));
+}
+
 /* An operand and the operators behind it that bind at least so tightly. */
 static struct parsed parse(struct parser *p, enum binding least)
 {
     struct parsed left = operand(p, least);
     while (left.e && p->token.kind == TOKEN_OPERATOR && p->token.op != EXPR_NOT) {
-        struct token sign = p->token;
+        struct token before = p->last, sign = p->token;
         enum binding binds = syntax_operator(sign.op).binds;
         if (binds < least) {
             break;
         }
-        struct parsed right = advance(p) ? parse(p, binds + 1) : failed;
+        struct parsed right = failed;
+        if (advance(p)) {
+            warn_of_dash(p, &before, &sign);
+            right = parse(p, binds + 1);
+        }
         left = joined(p, left, &sign, right);
         if (left.e && binds == BINDS_COMPARISON && p->token.kind == TOKEN_OPERATOR &&
             syntax_operator(p->token.op).binds == BINDS_COMPARISON) {
-            FAIL(p, p->token.column, "comparisons do not chain; join them with `and`");
+            FAIL(p, p->token.column,
+                 "comparisons do not chain: join them with `and`, as in 1 < t and t < 3");
             expr_free(left.e);
             return failed;
         }
@@ -466,8 +483,13 @@ static struct parsed parse_all(struct parser *p)
         if (p->token.kind == TOKEN_CLOSE) {
             FAIL(p, p->token.column, "this `)` closes nothing");
         } else {
-            FAIL(p, p->token.column, "expected an operator before %s",
-                 lex_show(&p->token, shown));
+            bool names = p->last.kind == TOKEN_NAME && p->token.kind == TOKEN_NAME;
+            bool numbers = p->last.kind == TOKEN_NUMBER && p->token.kind == TOKEN_COMMA;
+            FAIL(p, p->token.column, "expected an operator before %s%s",
+                 lex_show(&p->token, shown),
+                 names     ? "; a metric's name with a space goes in backquotes"
+                 : numbers ? "; decimals stand behind a point"
+                           : "");
         }
         expr_free(whole.e);
         return failed;
@@ -477,9 +499,13 @@ static struct parsed parse_all(struct parser *p)
 }
 
 enum brink_status expr_parse(struct text source, struct expr **ret_tree,
-                             struct expr_error *error)
+                             struct expr_error *ret_error)
 {
-    struct parser p = {.lexer = {.source = source, .column = 1, .error = error}};
+    struct parser p = {.lexer = {.source = source, .column = 1, .error = ret_error}};
+    ret_error->message[0] = '\0';
+    if (!source.p) {
+        p.lexer.source.p = "";
+    }
     if (source.n > EXPR_BYTES_MAX) {
         (void)lex_fail(&p.lexer, BRINK_E_LIMIT, 1, "longer than %d bytes",
                        EXPR_BYTES_MAX);

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,7 +149,8 @@ bool expr_equal(const struct expr *a, const struct expr *b)
         return a == b;
     }
     if (a->kind != b->kind || a->fn != b->fn || a->count != b->count ||
-        a->width_us != b->width_us || a->number != b->number) {
+        a->width_us != b->width_us || a->number != b->number ||
+        signbit(a->number) != signbit(b->number)) {
         return false;
     }
     return text_equal(text_of(a->metric), text_of(b->metric)) &&

@@ -13,28 +13,19 @@ const char *const rule_message_names[] = {
     "value",  "threshold", "operator", "metric", "event", NULL,
 };
 
-/* Does the text end inside parentheses, as when YAML took ` #5)` for a comment? */
-static bool ends_inside(const char *s)
-{
-    size_t open = 0;
-    for (; *s; s++) {
-        open += *s == '(';
-        open -= *s == ')' && open > 0;
-    }
-    return open > 0;
-}
-
 static struct expr *parse_placed(const struct placed *p, struct problems *problems)
 {
     struct expr *e = NULL;
     struct expr_error error;
-    if (expr_parse(text_of(p->s), &e, &error) != BRINK_OK) {
-        problem_add(problems, p->at, "column %u: %s%s", error.column, error.message,
-                    ends_inside(p->s)
-                        ? " (in YAML, ` #` begins a comment: put quotes around "
-                          "an expression that has one)"
-                        : "");
-        return NULL;
+    enum brink_status status = expr_parse(text_of(p->s), &e, &error);
+    struct position at = placed_position(p, error.offset);
+    if (status != BRINK_OK) {
+        problem_add(problems, at, "%s%s", error.message,
+                    p->comment ? " (in YAML, ` #` begins a comment, as it does here: an "
+                                 "expression that has one stands in quotes)"
+                               : "");
+    } else if (error.message[0] != '\0') {
+        problem_warn(problems, at, "%s", error.message);
     }
     return e;
 }
@@ -91,9 +82,8 @@ static bool copy_scope(struct rule *r, const struct rule_def *d,
  */
 static void check_message(const struct placed *m, struct problems *problems)
 {
-    for (const char *p = m->s; p && *p; p++) {
-        struct position at = m->at;
-        at.column += (unsigned)(p - m->s);
+    for (const char *p = m->s; p && *(p += strcspn(p, "{}")); p++) {
+        struct position at = placed_position(m, (size_t)(p - m->s));
         if ((*p == '{' && p[1] == '{') || (*p == '}' && p[1] == '}')) {
             p++;
         } else if (*p == '}') {

@@ -133,9 +133,53 @@ rules:
 
     def test_column_within_an_expression(self):
         self.rules("rules:\n  - id: x\n    when: temp > 3 and (hum < 4\n")
-        self.assertProblem(self.problems(), "a.yaml", 3, None, r"\)")
+        self.assertProblem(self.problems(), "a.yaml", 3, 32, r"\)")
         self.rules("rules:\n  - id: x\n    when: temp > 3 and hum << 4\n")
-        self.assertProblem(self.problems(), "a.yaml", 3, 11, "column 19")  # of the text
+        self.assertProblem(self.problems(), "a.yaml", 3, 29, "<")
+
+    def test_column_within_an_expression_of_any_style(self):
+        for text, line, column in (
+                ("when: 'temp > 3 and averge(x, 5m) > 1'", 3, 25),
+                ('when: "temp > 3 and \\x61verge(x, 5m) > 1"', 3, 25),
+                ('when: "temp > 3 \\\n        and averge(x, 5m) > 1"', 4, 13),
+                ("when: temp > 3\n        and averge(x, 5m) > 1", 4, 13),
+                ("when: >\n      temp > 3\n\n      and averge(x, 5m) > 1", 6, 11),
+                ("when: |-\n      `\u00e9` > 3 and\n        averge(x, 5m) > 1", 5, 9),
+                ("when: temp > 3\n    clear: temp < 1 or averge(x, 5m) < 1", 4, 24),
+                ("when:\n      temp > 3 and\n        averge(x, 5m) > 1  # note", 5, 9)):
+            with self.subTest(text):
+                self.rules("rules:\n  - id: x\n    " + text + "\n")
+                found = self.problems()
+                self.assertEqual(len(found), 1)
+                self.assertProblem(found, "a.yaml", line, column, "unknown function `averge`, did you mean `avg`")
+        self.rules("rules:\n  - id: x\n    when: temp > 3\n    message: >\n      too warm,\n      {valu}\n")
+        self.assertProblem(self.problems(), "a.yaml", 6, 7, "did you mean {value}")
+
+    def test_comment_that_ate_an_expression_is_named(self):
+        self.rules("rules:\n  - id: x\n    when: max(temp, #5) > 8\n")
+        self.assertProblem(self.problems(), "a.yaml", 3, 20, "begins a comment.*quotes")
+        self.rules('rules:\n  - id: x\n    when: "max(temp, 5m > 8"\n')
+        found = self.problems()
+        self.assertProblem(found, "a.yaml", 3, 25, "expected `\\)`")
+        self.assertNotRegex(str(found), "comment")
+
+    def test_likely_mistakes_load_with_a_warning(self):
+        self.rules("rules:\n  - id: x\n    when: frz-temp > 3 or\n          door == true\n")
+        found = self.problems(0)
+        self.assertProblem(found, "a.yaml", 3, 11, "warning: `frz-temp` is read as a difference.*backquotes")
+
+    def test_monstrous_expressions_are_refused(self):
+        for text, pattern in (("(" * 10000 + "temp > 1" + ")" * 10000, "nested.*deep"),
+                              ("not " * 10000 + "temp > 1", "nested.*deep"),
+                              ("temp > " + "-" * 10000 + "1", "nested.*deep"),
+                              ("abs(" * 10000 + "temp" + ")" * 10000 + " > 1", "nested.*deep"),
+                              ("temp > 1" + " or temp > 1" * 10000, "longer than|chained"),
+                              ("temp > " + "1" * (1 << 20), "longer than"),
+                              ("a" * (1 << 20) + " > 1", "longer than"),
+                              ("temp > 1 " + " " * (1 << 20) + "and", "longer than|expected")):
+            with self.subTest(text[:20]):
+                self.rules(f"rules:\n  - id: x\n    when: \"{text}\"\n")
+                self.assertProblem(self.problems(), "a.yaml", 3, None, pattern)
 
     def test_yaml_that_is_none(self):
         for text in ("rules: [\n", "rules:\n\t- id: x\n", "rules: *nobody\n", "- 1\n", "rules: 7\n",

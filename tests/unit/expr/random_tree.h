@@ -2,7 +2,9 @@
 #ifndef BRINK_TESTS_RANDOM_TREE_H
 #define BRINK_TESTS_RANDOM_TREE_H
 
+#include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "expr/expr.h"
 
@@ -19,15 +21,62 @@ static uint32_t below(uint32_t n)
 static struct text random_name(void)
 {
     static const char *const names[] = {
-        "temp_c", "a",  "b",        "a.b.c", "_x",        "vbat2",  "avg", "held",
-        "and",    "OR", "Not",      "a b",   "\xc3\xa9t", "5m",     ".x",  "a-b",
-        "#5",     "(",  "x,y > 3 ", "1e5",   "\\n",       "absent", "x.",  "not_"};
-    return text_of(names[below(sizeof names / sizeof names[0])]);
+        "temp_c", "a",    "b",        "a.b.c", "_x",        "vbat2",  "avg", "held",
+        "and",    "OR",   "Not",      "a b",   "\xc3\xa9t", "5m",     ".x",  "a-b",
+        "#5",     "(",    "x,y > 3 ", "1e5",   "\\n",       "absent", "x.",  "not_",
+        "true",   "null", "inf",      "nan",   "0",         "-1",     "a--b"};
+    static const char *const pieces[] = {
+        "a", "Z",  "0",  "_", ".", "-",   " ", "#", ",", ")", "\xe2\x82\xac",
+        "'", "\"", "\\", ":", "/", "and", "%"};
+    static char made[32];
+    if (below(3) > 0) {
+        return text_of(names[below(sizeof names / sizeof names[0])]);
+    }
+    made[0] = '\0';
+    for (uint32_t n = 1 + below(6); n > 0; n--) {
+        strcat(made, pieces[below(sizeof pieces / sizeof pieces[0])]);
+    }
+    return text_of(made);
+}
+
+/* Any finite double there is. */
+static double any_number(void)
+{
+    for (;;) {
+        uint64_t bits = (uint64_t)below(UINT32_MAX) << 32 | below(UINT32_MAX);
+        double v;
+        memcpy(&v, &bits, sizeof v);
+        if (isfinite(v)) {
+            return v;
+        }
+    }
 }
 
 static double random_number(void)
 {
-    switch (below(6)) {
+    static const double edges[] = {0.0,
+                                   -0.0,
+                                   5e-324,
+                                   -5e-324,
+                                   2.2250738585072014e-308,
+                                   DBL_MAX,
+                                   -DBL_MAX,
+                                   1e15,
+                                   1e16,
+                                   999999999999999.9,
+                                   123456.789012,
+                                   1e21,
+                                   1e-5,
+                                   1e-7,
+                                   0.1 + 0.2,
+                                   1.0 / 3,
+                                   -1e22,
+                                   9007199254740993.0};
+    switch (below(8)) {
+    case 6:
+        return any_number();
+    case 7:
+        return edges[below(sizeof edges / sizeof edges[0])];
     case 0:
         return below(10);
     case 1:
@@ -63,7 +112,8 @@ static struct expr *random_tree_number(int depth)
         uint32_t form = below(3);
         return expr_window((enum window_fn)below(FN_N), random_name(),
                            form != 0 ? random_width() : 0,
-                           form != 1 ? 1 + below(100000) : 0, below(1001) / 10.0);
+                           form != 1 ? 1 + below(100000) : 0,
+                           below(2) ? below(1001) / 10.0 : fmod(fabs(any_number()), 100));
     }
     default: {
         struct expr *left = random_tree_number(depth - 1 - (int)below(2));

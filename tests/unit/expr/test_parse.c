@@ -139,14 +139,26 @@ START_TEST(test_errors_say_what_is_meant_and_where)
         {"averge(t, 5m) > 1", 1, "unknown function `averge`, did you mean `avg`?"},
         {"a > MAX(t, 5m)", 5, "unknown function `MAX`, did you mean `max`?"},
         {"a > wibble(t, 5m)", 5, "unknown function `wibble`"},
+        {"avg_over_time(t, 5m) > 1", 1,
+         "unknown function `avg_over_time`, did you mean `avg`?"},
+        {"quantile_over_time(t, 5m) > 1", 1,
+         "unknown function `quantile_over_time`, did you mean `percentile`?"},
+        {"nodata(5m)", 1, "unknown function `nodata`, did you mean `absent`?"},
+        {"diff(t, 5m) > 1", 1, "unknown function `diff`, did you mean `delta`?"},
         {"a > 5m", 5, "`5m` is a duration; only windows take one"},
         {"a > #5", 5, "`#5` is a number of readings; only windows take one"},
         {"(a > 1", 7, "expected `)` before the end"},
         {"a > 1)", 6, "this `)` closes nothing"},
         {"a > 1 b", 7, "expected an operator before `b`"},
+        {"a b > 1", 3,
+         "expected an operator before `b`; a metric's name with a space goes in "
+         "backquotes"},
+        {"a > 1,5", 6, "expected an operator before `,`; decimals stand behind a point"},
+        {"a,5 > 1", 2, "expected an operator before `,`"},
         {"a >", 4, "expected a value before the end"},
         {"a > * 3", 5, "expected a value before `*`"},
-        {"  ", 3, "there is no condition here"},
+        {"  ", 1, "there is no condition here"},
+        {"a > \n ", 4, "expected a value before the end"},
         {"temp", 1, "a rule needs a condition here, such as a comparison, not a number"},
         {"a > 1 and b", 11,
          "`and` needs a condition here, such as a comparison, not a number"},
@@ -157,26 +169,64 @@ START_TEST(test_errors_say_what_is_meant_and_where)
         {"abs(a > 1) > 2", 5, "`abs` needs a number here, not a condition"},
         {"-(a > 1) > 2", 2, "`-` needs a number here, not a condition"},
         {"(a > 1) == 1", 1, "`==` needs a number here, not a condition"},
-        {"1 < a < 3", 7, "comparisons do not chain; join them with `and`"},
+        {"1 < a < 3", 7,
+         "comparisons do not chain: join them with `and`, as in 1 < t and t < 3"},
+        {"a == b == c", 8,
+         "comparisons do not chain: join them with `and`, as in 1 < t and t < 3"},
         {"1 + not a > 3", 5, "`not` needs parentheses around it here"},
         {"a = 1", 3, "`=` is no operator; to compare, use `==`"},
-        {"a > 1 && b > 1", 7, "`&` is no operator; use `and`"},
-        {"a > 1 || b > 1", 7, "`|` is no operator; use `or`"},
+        {"a > 1 && b > 1", 7, "`&&` is no operator; use `and`"},
+        {"a > 1 & b > 1", 7, "`&` is no operator; use `and`"},
+        {"a > 1 || b > 1", 7, "`||` is no operator; use `or`"},
+        {"a > 1 | b > 1", 7, "`|` is no operator; use `or`"},
+        {"a <> 1", 3, "`<>` is no operator; use `!=`"},
+        {"a =< 1", 3, "`=<` is no operator; use `<=`"},
+        {"a => 1", 3, "`=>` is no operator; use `>=`"},
+        {"a === 1", 5, "`=` is no operator; to compare, use `==`"},
+        {"a[5m] > 1", 2,
+         "`[` has no meaning here; a window is an argument, as in avg(temp, 5m)"},
+        {"a{x=1} > 1", 2,
+         "`{` has no meaning here; which devices a rule is for stands in `scope`"},
         {"!(a > 1)", 1, "`!` is no operator; use `not`"},
-        {"\"a\" > 1", 1, "a metric's name goes in backquotes, not in quotation marks"},
+        {"a == \"ON\"", 6,
+         "quotation marks have no meaning here: a metric's name goes in backquotes, and "
+         "a "
+         "text becomes a number by `values` of its telemetry entry"},
+        {"'a' > 1", 1,
+         "quotation marks have no meaning here: a metric's name goes in backquotes, and "
+         "a "
+         "text becomes a number by `values` of its telemetry entry"},
         {"\xc3\xa9 > 1", 1,
-         "unexpected `\xc3\xa9`; such a metric's name goes in backquotes"},
+         "unexpected `\xc3\xa9`; a metric's name that has one goes in backquotes"},
+        {"a:b > 1", 2, "unexpected `:`; a metric's name that has one goes in backquotes"},
+        {"$a > 1", 1, "unexpected `$`; a metric's name that has one goes in backquotes"},
         {"`\xc3\xa9` > 1 % 3", 9, "unexpected `%`"},
         {"a > 1 \x01", 7, "unexpected `\\x01`"},
         {"`a > 1", 1, "this backquote is never closed"},
         {"`` > 1", 1, "a metric's name cannot be empty"},
         {"`a\nb` > 1", 1, "a metric's name must be UTF-8 without control characters"},
         {"`\xff` > 1", 1, "a metric's name must be UTF-8 without control characters"},
-        {"a > 3x", 5, "`3x` is neither a number nor a duration"},
+        {"a > 3x", 5,
+         "`3x` is neither a number nor a duration such as 5m; a metric's name that "
+         "begins "
+         "with a digit goes in backquotes"},
         {"a > 1.2.3", 5, "`1.2.3` is not a number"},
         {"a > 1e999", 5, "`1e999` is too large a number"},
         {"avg(5, 5m) > 1", 5, "`avg` takes a metric's name, not `5`"},
         {"avg(a * 2, 5m) > 1", 7, "`avg` takes a metric's name, not an expression"},
+        {"avg(a-b, 5m) > 1", 6,
+         "`avg` takes a metric's name, not an expression; a name with `-` goes in "
+         "backquotes"},
+        {"avg(a, 5 min) > 1", 8, "a duration is one word, did you mean `5m`?"},
+        {"held(a > 1, 2 Hours)", 13, "a duration is one word, did you mean `2h`?"},
+        {"avg(a, 5 b) > 1", 10, "expected `)` before `b`"},
+        {"avg(a, 5min) > 1", 8, "`5min` is no duration, did you mean `5m`?"},
+        {"avg(a, 5M) > 1", 8, "`5M` is no duration, did you mean `5m`?"},
+        {"avg(a, 1h30m) > 1", 8, "`1h30m` is no duration, did you mean `90m`?"},
+        {"avg(a, 2w) > 1", 8, "`2w` is no duration, did you mean `14d`?"},
+        {"avg(a, 99w) > 1", 8,
+         "`99w` is neither a number nor a duration such as 5m; a metric's name that "
+         "begins with a digit goes in backquotes"},
         {"avg(a) > 1", 6, "`avg` needs a window after the metric, such as 5m"},
         {"avg(a 5m) > 1", 7, "expected `,` before `5m`"},
         {"avg(a, b) > 1", 8, "expected a duration such as 5m before `b`"},
@@ -207,6 +257,71 @@ START_TEST(test_errors_say_what_is_meant_and_where)
         ck_assert_msg(error.column == cases[i].column, "%s: at %u", cases[i].source,
                       error.column);
     }
+}
+END_TEST
+
+START_TEST(test_an_error_knows_its_column_in_characters_and_in_bytes)
+{
+    struct expr *e = NULL;
+    ck_assert_int_eq(expr_parse(TEXT("`\xc3\xa9\xe2\x82\xac` > 1 und b"), &e, &error),
+                     BRINK_E_SYNTAX);
+    ck_assert_uint_eq(error.column, 10);
+    ck_assert_uint_eq(error.offset, 12);
+    ck_assert_int_eq(expr_parse(TEXT("a >"), &e, &error), BRINK_E_SYNTAX);
+    ck_assert_uint_eq(error.offset, 3);
+}
+END_TEST
+
+START_TEST(test_what_is_likely_meant_otherwise_is_warned_of)
+{
+    static const struct {
+        const char *source;
+        unsigned column; /* 0: no warning */
+        const char *warning;
+    } cases[] = {
+        {"1 < frz-temp", 5,
+         "`frz-temp` is read as a difference: a metric of that name goes in backquotes, "
+         "a minus sign has a space on each side"},
+        {"temp-2 > 1 or frz-temp > 1", 1,
+         "`temp-2` is read as a difference: a metric of that name goes in backquotes, a "
+         "minus sign has a space on each side"},
+        {"x + a.b-c * 2 > 1", 5,
+         "`a.b-c` is read as a difference: a metric of that name goes in backquotes, a "
+         "minus sign has a space on each side"},
+        {"frz - temp > 1", 0, ""},
+        {"frz -temp > 1", 0, ""},
+        {"frz- temp > 1", 0, ""},
+        {"`frz-temp` > 1", 0, ""},
+        {"5-temp > 1", 0, ""},
+        {"temp-avg(temp, 5m) > 1", 0, ""},
+        {"(a)-b > 1", 0, ""},
+        {"a > -1 and b>-1", 0, ""},
+        {"door == true", 9,
+         "`true` is read as a metric's name; what is true or false has the value 1 or 0"},
+        {"door != FALSE", 9,
+         "`FALSE` is read as a metric's name; what is true or false has the value 1 or "
+         "0"},
+        {"door == `true`", 0, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct expr *e = parsed(text_of(cases[i].source));
+        ck_assert_ptr_nonnull(e);
+        ck_assert_str_eq(error.message, cases[i].warning);
+        ck_assert(cases[i].column == 0 || error.column == cases[i].column);
+        expr_free(e);
+    }
+}
+END_TEST
+
+/* The message belongs to the text at hand alone, and a failure outdoes a warning. */
+START_TEST(test_a_failure_replaces_a_warning)
+{
+    struct expr *e = parsed(TEXT("a-b > 1 > 2"));
+    ck_assert_ptr_null(e);
+    ck_assert_uint_eq(error.column, 9);
+    e = parsed(TEXT("a > 1"));
+    ck_assert_str_eq(error.message, "");
+    expr_free(e);
 }
 END_TEST
 
@@ -351,6 +466,9 @@ int main(void)
     tcase_add_test(t, test_printed_trees_have_no_parentheses_to_spare);
     tcase_add_test(t, test_texts_print_canonically);
     tcase_add_test(t, test_errors_say_what_is_meant_and_where);
+    tcase_add_test(t, test_an_error_knows_its_column_in_characters_and_in_bytes);
+    tcase_add_test(t, test_what_is_likely_meant_otherwise_is_warned_of);
+    tcase_add_test(t, test_a_failure_replaces_a_warning);
     tcase_add_test(t, test_nodes_know_their_column);
     tcase_add_test(t, test_hostile_input_is_refused_within_limits);
     tcase_add_test(t, test_number_of_nodes_is_limited);

@@ -471,6 +471,23 @@ void pipeline_subscribed(struct pipeline *p, bool subscribed, struct mono now)
 
 /* --- reload --- */
 
+/* What of the new telemetry entries each old one is: an entry is known by its topic.
+ * NULL: out of memory. */
+static int *match_entries(const struct config *old, const struct config *new)
+{
+    int *to = calloc(old->n_telemetry ? old->n_telemetry : 1, sizeof *to);
+    for (size_t k = 0; to && k < old->n_telemetry; k++) {
+        to[k] = -1;
+        for (size_t i = 0; i < new->n_telemetry; i++) {
+            const char *topic = new->telemetry[i].pattern.source;
+            if (strcmp(topic, old->telemetry[k].pattern.source) == 0) {
+                to[k] = (int)i;
+            }
+        }
+    }
+    return to;
+}
+
 enum brink_status pipeline_reload(struct pipeline *p, const struct config *config,
                                   struct ruleset *rules, struct instant now)
 {
@@ -481,14 +498,18 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
         return BRINK_E_NOMEM;
     }
     struct metric_value *scratch = calloc(ruleset_values_max(rules) + 1, sizeof *scratch);
-    if (!scratch ||
+    int *entries = match_entries(p->config, config);
+    if (!scratch || !entries ||
         decoder_new(config->telemetry, config->n_telemetry, &decoder) != BRINK_OK) {
         free(scratch);
+        free(entries);
         ruleset_free(rules);
         return BRINK_E_NOMEM;
     }
     p->now = now;
     struct ruleset *old_rules = p->rules;
+    devices_renumber_entries(&p->devices, entries, p->config->n_telemetry);
+    free(entries);
     p->config = config;
     p->rules = rules;
     first_metrics(p);

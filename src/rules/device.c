@@ -551,6 +551,22 @@ bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq)
     return false;
 }
 
+void devices_renumber_entries(struct devices *d, const int *to, size_t n)
+{
+    struct device *device;
+    for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
+        for (struct seq_memory **at = &device->seqs, *s; (s = *at);) {
+            if (s->entry < n && to[s->entry] >= 0) {
+                s->entry = (unsigned)to[s->entry];
+                at = &s->next;
+            } else {
+                *at = s->next;
+                free(s);
+            }
+        }
+    }
+}
+
 static bool is_back(const struct device *device, struct wall at)
 {
     return device->newest.us != INT64_MIN &&

@@ -130,7 +130,7 @@ struct device {
     int64_t longest_us; /* of the windows of its rules */
     struct seq_memory {
         struct seq_memory *next;
-        unsigned entry;
+        unsigned entry; /* its number in the configuration in force */
         uint32_t n, at;
         uint32_t last[SEQ_REMEMBERED]; /* folded: one every device and entry, so small */
     } * seqs;
@@ -201,6 +201,9 @@ struct wall device_now(const struct device *device, struct mono now);
 
 /* Is this a redelivery by its sequence number (SPEC 3.6)? Remembers it if not. */
 bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq);
+/* The telemetry entries were numbered anew (a reload): what was number k is to[k] now,
+ * -1: gone, and with it what it remembered. */
+void devices_renumber_entries(struct devices *d, const int *to, size_t n);
 
 /* Would this message's time show that the device's clock was set back for good, so that
  * its windows start anew there (SPEC 4.4)? Changes nothing; device_clock_note() takes the

@@ -75,12 +75,12 @@ static void write_file(const struct world *w, const char *name, const char *text
     fclose(f);
 }
 
-static void load(struct world *w, const char *rules, struct config **config,
-                 struct ruleset **set)
+static void load_as(struct world *w, const char *config_yaml, const char *rules,
+                    struct config **config, struct ruleset **set)
 {
     char path[128];
     struct problems problems = {0};
-    write_file(w, "brink.yaml", config_text);
+    write_file(w, "brink.yaml", config_yaml);
     write_file(w, "rules.yaml", rules);
     snprintf(path, sizeof path, "%s/brink.yaml", w->folder);
     enum brink_status status = ruleset_load(path, &problems, config, set);
@@ -95,7 +95,7 @@ static void begin(struct world *w, const char *rules)
     struct mono wake;
     *w = (struct world){.folder = "/tmp/brink-test-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(w->folder));
-    load(w, rules, &w->config, &set);
+    load_as(w, config_text, rules, &w->config, &set);
     const struct pipeline_sink sink = {w, on_event, on_state, on_commit};
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
@@ -104,6 +104,21 @@ static void begin(struct world *w, const char *rules)
         pipeline_new(w->config, set, w->history, &sink, now(w), &w->pipeline), BRINK_OK);
     pipeline_subscribed(w->pipeline, true, now(w).mono);
     pipeline_step(w->pipeline, now(w), &wake);
+}
+
+static void reload_as(struct world *w, const char *config_yaml, const char *rules)
+{
+    struct config *config;
+    struct ruleset *set;
+    load_as(w, config_yaml, rules, &config, &set);
+    ck_assert_int_eq(pipeline_reload(w->pipeline, config, set, now(w)), BRINK_OK);
+    config_free(w->config);
+    w->config = config;
+}
+
+static void reload(struct world *w, const char *rules)
+{
+    reload_as(w, config_text, rules);
 }
 
 static void end(struct world *w)
@@ -372,6 +387,33 @@ START_TEST(test_redelivery_by_sequence_changes_nothing)
 }
 END_TEST
 
+/* Sequence numbers belong to an entry, wherever it stands in the file. */
+START_TEST(test_sequence_memory_follows_its_entry_over_a_reload)
+{
+    static const char *const swapped =
+        "gateway: {id: gw, state_dir: /tmp}\n"
+        "telemetry:\n"
+        "  - {topic: 'other/{device}', seq: /seq}\n"
+        "  - {topic: 't/{tenant}/d/{device}/beat', format: heartbeat}\n"
+        "  - {topic: 't/{tenant}/d/{device}', timestamp: /ts, seq: /seq}\n"
+        "store: {address: memory}\n"
+        "alerts: {topic: 'a/{tenant}/{device}/{rule}'}\n"
+        "rules: [rules.yaml]\n";
+    static const char *const rules = "rules: [{id: c, when: 'sum(x, 30s) > 5'}]";
+    struct world w;
+    begin(&w, rules);
+    say(&w, "t/acme/d/d1", "{\"seq\":7,\"metrics\":{\"x\":3}}");
+    reload_as(&w, swapped, rules);
+    pass(&w, US_PER_S);
+    say(&w, "t/acme/d/d1", "{\"seq\":7,\"metrics\":{\"x\":3}}");
+    ck_assert_str_eq(events(&w), "");
+    /* The number that stood for the old entry is another one's now. */
+    say(&w, "other/d1", "{\"seq\":7,\"metrics\":{\"x\":9}}");
+    ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.events), "a/default/d1/c "));
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_array_is_many_messages_in_order)
 {
     struct world w;
@@ -402,17 +444,12 @@ END_TEST
 START_TEST(test_reload_keeps_state_and_closes_what_is_gone)
 {
     struct world w;
-    struct config *config;
-    struct ruleset *set;
     begin(&w, "rules: [{id: k, when: 'sum(x, 30s) > 5'}, {id: g, when: x > 0}]");
     say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":3}}");
     ck_assert_str_eq(events(&w), "OPEN g d1\n");
-    load(&w, "rules: [{id: k, when: 'sum(x, 30s) > 5'}]", &config, &set);
-    ck_assert_int_eq(pipeline_reload(w.pipeline, config, set, now(&w)), BRINK_OK);
+    reload(&w, "rules: [{id: k, when: 'sum(x, 30s) > 5'}]");
     ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.events), "\"reason\":\"rule_removed\""));
     ck_assert_str_eq(events(&w), "CLOSED g d1\n");
-    config_free(w.config);
-    w.config = config;
     pass(&w, US_PER_S);
     say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":3}}");
     ck_assert_str_eq(events(&w), "OPEN k d1\n");
@@ -426,7 +463,7 @@ static void limit(struct world *w, uint32_t device_rate, uint32_t tenant_rate,
 {
     struct config *config;
     struct ruleset *set;
-    load(w, "rules: [{id: c, when: x > 1}]", &config, &set);
+    load_as(w, config_text, "rules: [{id: c, when: x > 1}]", &config, &set);
     config->limits.device_rate = device_rate;
     config->limits.tenant_rate = tenant_rate;
     config->limits.tenant_devices = tenant_devices;
@@ -505,6 +542,7 @@ int main(void)
     tcase_add_test(t, test_emptied_window_is_seen_without_a_reading);
     tcase_add_test(t, test_repeats_and_escalates_behind_a_passed_deadline);
     tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);
+    tcase_add_test(t, test_sequence_memory_follows_its_entry_over_a_reload);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);
     tcase_add_test(t, test_reload_keeps_state_and_closes_what_is_gone);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/calendar.h"
 #include "base/number.h"
 
 /* Bounds of SPEC 3.3: what a bare number counts. */
@@ -54,23 +55,6 @@ static bool digits(struct cursor *c, int n, int *ret_value)
     return true;
 }
 
-static int days_in_month(int year, int month)
-{
-    static const signed char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
-/* Days since 1970-01-01 in the proleptic Gregorian calendar; year >= 0. Years are
- * taken to begin in March, so that the leap day is the last of its year. */
-static int64_t days_since_1970(int year, int month, int day)
-{
-    int y = month <= 2 ? year + 399 : year + 400; /* 400 years on: never negative */
-    int since_march = month <= 2 ? month + 9 : month - 3;
-    int64_t days = (int64_t)y * 365 + y / 4 - y / 100 + y / 400;
-    return days + (since_march * 153 + 2) / 5 + day - 1 - (719468 + 146097);
-}
-
 /* YYYY-MM-DD or YYYYMMDD. */
 static bool read_date(struct cursor *c, int64_t *ret_days)
 {
@@ -80,10 +64,10 @@ static bool read_date(struct cursor *c, int64_t *ret_days)
     }
     bool extended = skip(c, '-');
     if (!digits(c, 2, &month) || (extended && !skip(c, '-')) || !digits(c, 2, &day) ||
-        month < 1 || month > 12 || day < 1 || day > days_in_month(year, month)) {
+        month < 1 || month > 12 || day < 1 || day > calendar_month_days(year, month)) {
         return false;
     }
-    *ret_days = days_since_1970(year, month, day);
+    *ret_days = calendar_days(year, month, day);
     return true;
 }
 

@@ -4,44 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fields.h"
 #include "base/number.h"
 
 /* --- writing --- */
-
-static void put_escaped(struct buffer *out, const char *s)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c <= ' ' || c == '%' || c == '=' || c == '@' || c == 0x7f) {
-            char esc[3] = {'%', hex[c >> 4], hex[c & 15]};
-            buffer_put(out, esc, 3);
-        } else {
-            buffer_char(out, *s);
-        }
-    }
-}
-
-static void put_int(struct buffer *out, const char *key, int64_t v)
-{
-    buffer_format(out, " %s=%" PRId64, key, v);
-}
-
-static void put_string(struct buffer *out, const char *key, const char *s)
-{
-    if (s) {
-        buffer_format(out, " %s=", key);
-        put_escaped(out, s);
-    }
-}
 
 static void put_labels(struct buffer *out, const struct device *device)
 {
     for (uint32_t i = 0; i < device->n_labels; i++) {
         buffer_cstring(out, " l.");
-        put_escaped(out, device->labels[i].name);
+        fields_escape(out, device->labels[i].name);
         buffer_char(out, '=');
-        put_escaped(out, device->labels[i].value);
+        fields_escape(out, device->labels[i].value);
     }
 }
 
@@ -55,14 +29,14 @@ void device_state_print(const struct devices *d, const struct device *device,
 {
     int64_t silence = silence_now(&d->silence, now.mono);
     buffer_cstring(out, "1");
-    put_int(out, "saved", now.wall.us);
-    put_int(out, "silent", silence - device->seen_us);
-    put_int(out, "seen", device->seen_wall.us);
+    fields_put_int(out, "saved", now.wall.us);
+    fields_put_int(out, "silent", silence - device->seen_us);
+    fields_put_int(out, "seen", device->seen_wall.us);
     if (device->newest.us != INT64_MIN) {
-        put_int(out, "newest", device->newest.us);
-        put_int(out, "arrived", arrived_wall(device, now));
+        fields_put_int(out, "newest", device->newest.us);
+        fields_put_int(out, "arrived", arrived_wall(device, now));
     }
-    put_string(out, "site", device->site);
+    fields_put_text(out, "site", device->site);
     put_labels(out, device);
     for (uint32_t c = 0; c < device->n_cells; c++) {
         const struct cell *cell = &device->cells[c];
@@ -70,7 +44,7 @@ void device_state_print(const struct devices *d, const struct device *device,
             char value[NUMBER_BYTES];
             number_print(cell->value, value);
             buffer_cstring(out, " v.");
-            put_escaped(out, d->rules->metrics[cell->metric]);
+            fields_escape(out, d->rules->metrics[cell->metric]);
             buffer_format(out, "=%s@%" PRId64 "@%" PRId64, value, cell->at.us,
                           silence - cell->seen_us);
         }
@@ -97,23 +71,24 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
 {
     const struct alert_state *a = &i->alert;
     buffer_format(out, "1 rule=%" PRIx64, rule_condition_hash(i->rule));
-    put_int(out, "phase", a->phase);
-    put_int(out, "onset", a->onset.us);
-    put_int(out, "triggered", a->triggered_at.us);
-    put_int(out, "clear", a->clear_onset.us);
-    put_int(out, "unknown", a->unknown_since.us);
-    put_int(out, "cooldown", a->cooldown_until.us);
-    put_int(out, "published", a->published_at.us);
-    put_int(out, "escalated", a->escalated);
-    put_int(out, "degraded", a->degraded);
-    put_int(out, "count", a->trigger_count);
-    put_int(out, "newest", i->device->newest.us);
-    put_int(out, "arrived", arrived_wall(i->device, now));
-    put_string(out, "site", i->device->site);
+    fields_put_int(out, "phase", a->phase);
+    fields_put_int(out, "onset", a->onset.us);
+    fields_put_int(out, "triggered", a->triggered_at.us);
+    fields_put_int(out, "clear", a->clear_onset.us);
+    fields_put_int(out, "unknown", a->unknown_since.us);
+    fields_put_int(out, "cooldown", a->cooldown_until.us);
+    fields_put_int(out, "published", a->published_at.us);
+    fields_put_int(out, "escalated", a->escalated);
+    fields_put_int(out, "degraded", a->degraded);
+    fields_put_int(out, "count", a->trigger_count);
+    fields_put_int(out, "newest", i->device->newest.us);
+    fields_put_int(out, "arrived", arrived_wall(i->device, now));
+    fields_put_text(out, "site", i->device->site);
     put_labels(out, i->device);
-    put_string(out, "name", i->rule->name);
-    put_string(out, "type", i->rule->type_name);
-    put_int(out, "severity", a->escalated ? i->rule->escalate_to : i->rule->severity);
+    fields_put_text(out, "name", i->rule->name);
+    fields_put_text(out, "type", i->rule->type_name);
+    fields_put_int(out, "severity",
+                   a->escalated ? i->rule->escalate_to : i->rule->severity);
 }
 
 uint64_t rule_condition_hash(const struct rule *r)
@@ -131,56 +106,6 @@ uint64_t rule_condition_hash(const struct rule *r)
 }
 
 /* --- reading --- */
-
-static struct text cut(struct text *rest, char at)
-{
-    const char *end = rest->n ? memchr(rest->p, at, rest->n) : NULL;
-    struct text head = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
-    size_t skip = head.n + (end != NULL);
-    rest->p += skip;
-    rest->n -= skip;
-    return head;
-}
-
-static bool to_int(struct text t, int64_t *ret)
-{
-    bool negative = t.n > 0 && t.p[0] == '-';
-    uint64_t v;
-    if (negative) {
-        t.p++;
-        t.n--;
-    }
-    if (number_parse_u64(t, &v) != BRINK_OK || v > (uint64_t)INT64_MAX) {
-        return false;
-    }
-    *ret = negative ? -(int64_t)v : (int64_t)v;
-    return true;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static char *unescape(struct text t)
-{
-    char *s = malloc(t.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; s && i < t.n; i++) {
-        int high = t.p[i] == '%' && i + 2 < t.n ? hex_digit(t.p[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(t.p[i + 2]) : -1;
-        if (low >= 0 && high * 16 + low != 0) {
-            s[n++] = (char)(high * 16 + low);
-            i += 2;
-        } else {
-            s[n++] = t.p[i];
-        }
-    }
-    if (s) {
-        s[n] = '\0';
-    }
-    return s;
-}
 
 static bool to_hash(struct text t, uint64_t *ret)
 {
@@ -203,8 +128,8 @@ static bool to_hash(struct text t, uint64_t *ret)
 /* "l.name=value", of either kind of line. */
 static void apply_label(struct device *device, struct text key, struct text value)
 {
-    char *name = unescape((struct text){key.p + 2, key.n - 2});
-    char *text = unescape(value);
+    char *name = fields_unescape((struct text){key.p + 2, key.n - 2});
+    char *text = fields_unescape(value);
     if (name && text && !device_label(device, text_of(name))) {
         (void)!device_set_label(device, text_of(name),
                                 text_of(text)); /* its topic says it again */
@@ -216,14 +141,16 @@ static void apply_label(struct device *device, struct text key, struct text valu
 static void apply_value(const struct devices *d, struct device *device, struct text name,
                         struct text rest, int64_t silence, int64_t since_saved)
 {
-    char *metric = unescape(name);
+    char *metric = fields_unescape(name);
     int number = metric ? ruleset_metric(d->rules, text_of(metric)) : -1;
     struct cell *cell = number < 0 ? NULL : device_cell(device, (uint32_t)number);
     double value;
     int64_t at, silent;
     free(metric);
-    if (cell && !cell->known && number_parse(cut(&rest, '@'), &value) == BRINK_OK &&
-        to_int(cut(&rest, '@'), &at) && to_int(rest, &silent) && silent >= 0) {
+    if (cell && !cell->known &&
+        number_parse(fields_cut(&rest, '@'), &value) == BRINK_OK &&
+        fields_int(fields_cut(&rest, '@'), &at) && fields_int(rest, &silent) &&
+        silent >= 0) {
         cell->known = true;
         cell->value = value;
         cell->at.us = at > cell->at.us ? at : cell->at.us;
@@ -237,11 +164,11 @@ static void apply_timer(struct device *device, bool pending, struct text id,
     struct instance *in = device_instance(device, id);
     uint64_t hash;
     int64_t slot = 0, onset, unknown, complete;
-    if (!in || !to_hash(cut(&rest, '@'), &hash) ||
+    if (!in || !to_hash(fields_cut(&rest, '@'), &hash) ||
         hash != rule_condition_hash(in->rule) ||
-        (!pending && !to_int(cut(&rest, '@'), &slot)) ||
-        !to_int(cut(&rest, '@'), &onset) || !to_int(cut(&rest, '@'), &unknown) ||
-        !to_int(rest, &complete)) {
+        (!pending && !fields_int(fields_cut(&rest, '@'), &slot)) ||
+        !fields_int(fields_cut(&rest, '@'), &onset) ||
+        !fields_int(fields_cut(&rest, '@'), &unknown) || !fields_int(rest, &complete)) {
         return;
     }
     if (pending && in->alert.phase == ALERT_INACTIVE) {
@@ -271,27 +198,27 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
                                      struct text line, struct instant now,
                                      struct wall alive)
 {
-    struct text rest = line, first = cut(&rest, ' ');
+    struct text rest = line, first = fields_cut(&rest, ' ');
     if (line.n > STATE_TEXT_BYTES_MAX || !text_equal(first, TEXT("1"))) {
         return BRINK_E_SYNTAX;
     }
     /* The timeline and the site come first: the site says which rules there are. */
     int64_t saved = 0, silent = -1, seen = 0, newest = INT64_MIN, arrived = now.wall.us;
     char *site = NULL;
-    for (struct text scan = rest; scan.n > 0;) {
-        struct text value = cut(&scan, ' '), key = cut(&value, '=');
+    struct text key, value;
+    for (struct text scan = rest; fields_next(&scan, &key, &value);) {
         if (text_equal(key, TEXT("saved"))) {
-            (void)to_int(value, &saved);
+            (void)fields_int(value, &saved);
         } else if (text_equal(key, TEXT("silent"))) {
-            (void)to_int(value, &silent);
+            (void)fields_int(value, &silent);
         } else if (text_equal(key, TEXT("seen"))) {
-            (void)to_int(value, &seen);
+            (void)fields_int(value, &seen);
         } else if (text_equal(key, TEXT("newest"))) {
-            (void)to_int(value, &newest);
+            (void)fields_int(value, &newest);
         } else if (text_equal(key, TEXT("arrived"))) {
-            (void)to_int(value, &arrived);
+            (void)fields_int(value, &arrived);
         } else if (text_equal(key, TEXT("site")) && !site) {
-            site = unescape(value);
+            site = fields_unescape(value);
         }
     }
     int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
@@ -308,8 +235,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     }
     free(site);
     status = status == BRINK_OK ? device_bind(d, device) : status;
-    for (struct text scan = rest; status == BRINK_OK && scan.n > 0;) {
-        struct text value = cut(&scan, ' '), key = cut(&value, '=');
+    for (struct text scan = rest;
+         status == BRINK_OK && fields_next(&scan, &key, &value);) {
         if (key.n < 3 || key.p[1] != '.') {
             continue;
         }
@@ -327,7 +254,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
 
 enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_saved)
 {
-    struct text rest = line, first = cut(&rest, ' ');
+    struct text rest = line, first = fields_cut(&rest, ' ');
     struct saved_alert s = {.newest = {INT64_MIN}};
     if (line.n > STATE_TEXT_BYTES_MAX || !text_equal(first, TEXT("1"))) {
         return BRINK_E_SYNTAX;
@@ -357,16 +284,16 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         char **to;
     } strings[] = {
         {TEXT("site"), &s.site}, {TEXT("name"), &s.name}, {TEXT("type"), &s.type}};
-    while (rest.n > 0) {
-        struct text value = cut(&rest, ' '), key = cut(&value, '=');
+    struct text key, value;
+    while (fields_next(&rest, &key, &value)) {
         for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
             if (text_equal(key, integers[k].key)) {
-                (void)to_int(value, integers[k].to);
+                (void)fields_int(value, integers[k].to);
             }
         }
         for (size_t k = 0; k < sizeof strings / sizeof strings[0]; k++) {
             if (text_equal(key, strings[k].key) && !*strings[k].to) {
-                *strings[k].to = unescape(value);
+                *strings[k].to = fields_unescape(value);
             }
         }
         if (text_equal(key, TEXT("rule"))) {
@@ -386,8 +313,8 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
 
 void saved_alert_labels(struct text line, struct device *device)
 {
-    while (line.n > 0) {
-        struct text value = cut(&line, ' '), key = cut(&value, '=');
+    struct text key, value;
+    while (fields_next(&line, &key, &value)) {
         if (key.n > 2 && key.p[0] == 'l' && key.p[1] == '.') {
             apply_label(device, key, value);
         }

@@ -79,14 +79,6 @@ void config_free(struct config *c)
     }
 }
 
-static void free_list(struct strings *s)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        free(s->items[i].s);
-    }
-    free(s->items);
-}
-
 /* What settling did not move into the configuration. */
 static void draft_free(struct draft *d)
 {
@@ -94,8 +86,8 @@ static void draft_free(struct draft *d)
         return;
     }
     config_finish(&d->c);
-    free_list(&d->servers);
-    free_list(&d->rules);
+    strings_free(&d->servers);
+    strings_free(&d->rules);
     free(d->state_dir.s);
     free(d->status_topic.s);
     free(d->alert_topic.s);

@@ -21,35 +21,6 @@ const char *rule_type_name(enum rule_type t)
     return names[t];
 }
 
-struct position placed_position(const struct placed *p, size_t offset)
-{
-    struct position at = p->at;
-    size_t from = 0;
-    for (const struct place_mark *m = p->marks; m && m->offset <= offset; m++) {
-        at.line = m->line;
-        at.column = m->column;
-        from = m->offset;
-    }
-    for (size_t i = from; i < offset && p->s[i]; i++) {
-        at.column += ((unsigned char)p->s[i] & 0xc0) != 0x80;
-    }
-    return at;
-}
-
-static void free_placed(struct placed *p)
-{
-    free(p->s);
-    free(p->marks);
-}
-
-static void free_strings(struct strings *s)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        free(s->items[i].s);
-    }
-    free(s->items);
-}
-
 static void free_condition(struct rule_condition *c)
 {
     free(c->metric_name.s);
@@ -60,19 +31,16 @@ static void free_rule(struct rule_def *r)
 {
     free(r->id.s);
     free(r->name.s);
-    free_strings(&r->scope.tenants);
-    free_strings(&r->scope.sites);
-    free_strings(&r->scope.devices);
-    free_strings(&r->scope.groups);
-    free_placed(&r->when);
-    free_placed(&r->clear);
+    scope_def_free(&r->scope);
+    placed_free(&r->when);
+    placed_free(&r->clear);
     free_condition(&r->single);
     free(r->aggregation.s);
     for (size_t i = 0; i < r->n_conditions; i++) {
         free_condition(&r->conditions[i]);
     }
     free(r->conditions);
-    free_placed(&r->message);
+    placed_free(&r->message);
     for (size_t i = 0; i < r->n_labels; i++) {
         free(r->labels[i].key.s);
         free(r->labels[i].value.s);
@@ -91,7 +59,7 @@ void rule_file_free(struct rule_file *f)
     free(f->rules);
     for (size_t i = 0; i < f->n_groups; i++) {
         free(f->groups[i].name.s);
-        free_strings(&f->groups[i].patterns);
+        strings_free(&f->groups[i].patterns);
     }
     free(f->groups);
     for (size_t i = 0; i < f->n_metrics; i++) {

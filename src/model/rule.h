@@ -9,42 +9,12 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "model/placed.h"
+#include "model/scope.h"
 
 #define RULE_ID_BYTES_MAX 100
 #define RULE_CONDITIONS_MAX 32
 #define RULE_LABELS_MAX 32
-
-struct position {
-    const char
-        *file; /* as named on the command line or in the pattern; outlives the problems */
-    unsigned line, column; /* from 1; 0: the file as a whole */
-};
-
-/* From the text's byte `offset` on, it stands here, a column a character. */
-struct place_mark {
-    uint32_t offset;
-    unsigned line, column;
-};
-#define PLACE_MARKS_END UINT32_MAX /* the offset behind the last mark */
-
-/* A string with its place. s == NULL: key absent (or null). `at` is the first character
- * of the scalar's text (behind an opening quote). */
-struct placed {
-    char *s;
-    struct position at;
-    struct place_mark
-        *marks;   /* of texts that may have lines; NULL: as it stands at `at` */
-    bool comment; /* of such: a comment follows on its last line */
-};
-
-/* Where the text's byte number `offset` stands in its file. */
-struct position placed_position(const struct placed *p, size_t offset);
-
-struct strings {
-    struct placed *items;
-    size_t n;
-    bool given;
-};
 
 enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL };
 enum rule_type {
@@ -81,9 +51,7 @@ struct rule_def {
     struct placed id, name;
     enum severity severity;
     bool enabled;
-    struct {
-        struct strings tenants, sites, devices, groups;
-    } scope;
+    struct scope_def scope;
 
     struct placed when, clear; /* expressions as text */
 
@@ -121,11 +89,6 @@ struct rule_def {
     struct placed message;
     struct rule_label *labels;
     size_t n_labels;
-};
-
-struct device_group {
-    struct placed name;
-    struct strings patterns;
 };
 
 /* `metrics:` normal = raw * multiplier + offset; the first raw name present wins

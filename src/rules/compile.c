@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "model/glob.h"
 #include "rules/bind.h"
 #include "rules/form.h"
 
@@ -28,54 +27,6 @@ static struct expr *parse_placed(const struct placed *p, struct problems *proble
         problem_warn(problems, at, "%s", error.message);
     }
     return e;
-}
-
-static bool list_add(struct text_list *l, const char *s)
-{
-    char **grown = realloc(l->items, (l->n + 1) * sizeof *grown);
-    if (!grown) {
-        return false;
-    }
-    l->items = grown;
-    l->given = true;
-    grown[l->n] = text_dup(text_of(s));
-    return grown[l->n] && ++l->n;
-}
-
-static bool list_copy(struct text_list *l, const struct strings *from)
-{
-    l->given = l->given || from->given;
-    for (size_t i = 0; i < from->n; i++) {
-        if (!list_add(l, from->items[i].s)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void list_finish(struct text_list *l)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        free(l->items[i]);
-    }
-    free(l->items);
-}
-
-static bool copy_scope(struct rule *r, const struct rule_def *d,
-                       const struct device_group *const *groups, size_t n_groups)
-{
-    bool ok = list_copy(&r->scope.tenants, &d->scope.tenants) &&
-              list_copy(&r->scope.sites, &d->scope.sites) &&
-              list_copy(&r->scope.devices, &d->scope.devices);
-    for (size_t i = 0; ok && i < d->scope.groups.n; i++) {
-        for (size_t g = 0; ok && g < n_groups; g++) {
-            if (strcmp(groups[g]->name.s, d->scope.groups.items[i].s) == 0) {
-                ok = list_copy(&r->scope.devices, &groups[g]->patterns);
-            }
-        }
-    }
-    r->scope.devices.given = r->scope.devices.given || d->scope.groups.given;
-    return ok;
 }
 
 /* {name}, {name:.2f}, {{ and }} (SPEC 4's example): told at load, not at the first alert.
@@ -196,8 +147,8 @@ static bool copy_plain(struct rule *r, const struct rule_def *d)
     r->message = d->message.s ? text_dup(text_of(d->message.s)) : NULL;
     bool ok = r->id && r->name && (r->message || !d->message.s);
     for (size_t i = 0; ok && i < d->n_labels; i++) {
-        ok = list_add(&r->label_keys, d->labels[i].key.s) &&
-             list_add(&r->label_values, d->labels[i].value.s);
+        ok = text_list_add(&r->label_keys, d->labels[i].key.s) == BRINK_OK &&
+             text_list_add(&r->label_values, d->labels[i].value.s) == BRINK_OK;
     }
     return ok;
 }
@@ -208,7 +159,7 @@ struct rule *rule_compile(const struct rule_def *d,
 {
     size_t before = problems->errors;
     struct rule *r = calloc(1, sizeof *r);
-    if (!r || !copy_plain(r, d) || !copy_scope(r, d, groups, n_groups)) {
+    if (!r || !copy_plain(r, d) || scope_init(&r->scope, &d->scope, groups, n_groups)) {
         goto no_memory;
     }
     r->references = 1;
@@ -300,11 +251,9 @@ void rule_release(struct rule *r)
     free(r->metrics);
     free(r->held_us);
     free(r->silences);
-    list_finish(&r->scope.tenants);
-    list_finish(&r->scope.sites);
-    list_finish(&r->scope.devices);
-    list_finish(&r->label_keys);
-    list_finish(&r->label_values);
+    scope_finish(&r->scope);
+    text_list_finish(&r->label_keys);
+    text_list_finish(&r->label_values);
     expr_free(r->when);
     expr_free(r->clear);
     free(r->expression);
@@ -314,24 +263,4 @@ void rule_release(struct rule *r)
     free(r->name);
     free(r->id);
     free(r);
-}
-
-static bool any_matches(const struct text_list *l, struct text subject)
-{
-    if (!l->given) {
-        return true;
-    }
-    for (size_t i = 0; i < l->n; i++) {
-        if (glob_match(text_of(l->items[i]), subject)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool rule_covers(const struct rule *r, struct text tenant, struct text site,
-                 struct text device)
-{
-    return any_matches(&r->scope.tenants, tenant) && any_matches(&r->scope.sites, site) &&
-           any_matches(&r->scope.devices, device);
 }

@@ -37,20 +37,12 @@ struct silence_bound {
     int64_t width_us;
 };
 
-struct text_list {
-    char **items;
-    size_t n;
-    bool given;
-};
-
 struct rule {
     unsigned references;
     char *id, *name, *message; /* message NULL: the default */
     const char *type_name;     /* alert_type of the payload (SPEC 6.2) */
     enum severity severity;
-    struct {
-        struct text_list tenants, sites, devices; /* devices: patterns, groups resolved */
-    } scope;
+    struct scope scope;
     struct expr *when, *clear; /* clear NULL: not when */
     char *expression;          /* canonical text of `when` */
     char *clear_expression;    /* or NULL */
@@ -95,10 +87,6 @@ struct rule *rule_compile(const struct rule_def *def,
 void rule_check_expressions(const struct rule_def *def, struct problems *problems);
 struct rule *rule_hold(struct rule *r);
 void rule_release(struct rule *r); /* NULL is fine */
-
-/* Does the rule cover it? */
-bool rule_covers(const struct rule *r, struct text tenant, struct text site,
-                 struct text device);
 
 /* The message's {names}: checked at load. See alert/payload.h for what they hold. */
 extern const char *const rule_message_names[];

@@ -187,7 +187,7 @@ static enum brink_status rebind(struct devices *d, struct device *device)
     device->n_silent = 0;
     for (size_t k = 0; k < d->rules->n_rules; k++) {
         struct rule *rule = d->rules->rules[k];
-        if (!rule_covers(rule, tenant, site, id)) {
+        if (!scope_covers(&rule->scope, tenant, site, id)) {
             continue;
         }
         if (n == cap) {

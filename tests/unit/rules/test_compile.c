@@ -120,13 +120,13 @@ START_TEST(test_scope_covers_by_tenant_site_pattern_and_group)
             "  - {id: c, when: x > 1, scope: {groups: [freezers], devices: [pump-1]}}\n");
     ck_assert_ptr_nonnull(l.rules);
     struct rule **r = l.rules->rules;
-    ck_assert(rule_covers(r[0], TEXT("any"), TEXT(""), TEXT("d")));
-    ck_assert(rule_covers(r[1], TEXT("acme"), TEXT("s1"), TEXT("d")));
-    ck_assert(!rule_covers(r[1], TEXT("acme"), TEXT(""), TEXT("d")));
-    ck_assert(!rule_covers(r[1], TEXT("other"), TEXT("s1"), TEXT("d")));
-    ck_assert(rule_covers(r[2], TEXT("t"), TEXT(""), TEXT("frz-9")));
-    ck_assert(rule_covers(r[2], TEXT("t"), TEXT(""), TEXT("pump-1")));
-    ck_assert(!rule_covers(r[2], TEXT("t"), TEXT(""), TEXT("pump-2")));
+    ck_assert(scope_covers(&r[0]->scope, TEXT("any"), TEXT(""), TEXT("d")));
+    ck_assert(scope_covers(&r[1]->scope, TEXT("acme"), TEXT("s1"), TEXT("d")));
+    ck_assert(!scope_covers(&r[1]->scope, TEXT("acme"), TEXT(""), TEXT("d")));
+    ck_assert(!scope_covers(&r[1]->scope, TEXT("other"), TEXT("s1"), TEXT("d")));
+    ck_assert(scope_covers(&r[2]->scope, TEXT("t"), TEXT(""), TEXT("frz-9")));
+    ck_assert(scope_covers(&r[2]->scope, TEXT("t"), TEXT(""), TEXT("pump-1")));
+    ck_assert(!scope_covers(&r[2]->scope, TEXT("t"), TEXT(""), TEXT("pump-2")));
     unload_rules(&l);
 }
 END_TEST

@@ -89,8 +89,38 @@ static void describe(const struct pipeline *p, const struct instance *i,
     };
 }
 
+static void clear_retained(struct pipeline *p, struct text topic)
+{
+    const struct outgoing out = {topic, TEXT(""), p->config->alerts.qos, true};
+    p->sink.event(p->sink.ctx, &out);
+}
+
+/* An active alert is retained on one topic at a time, that of its last event
+ * (SPEC 6.4). Severity, labels and the configuration may change meanwhile, and with them
+ * the topic: so it is noted which one it was, and that one is cleared. */
+static void note_retained(struct pipeline *p, struct text topic, bool closed,
+                          char **retained)
+{
+    bool keeps = p->config->alerts.retain;
+    struct text was = *retained ? text_of(*retained) : topic;
+    if (closed) {
+        if (keeps || *retained) {
+            clear_retained(p, was);
+        }
+        free(*retained);
+        *retained = NULL;
+    } else if (keeps && (!*retained || !text_equal(was, topic))) {
+        if (*retained) {
+            clear_retained(p, was);
+        }
+        free(*retained);
+        *retained = text_dup(topic);
+    }
+}
+
+/* retained: of the alert; kept up to date. */
 static void publish(struct pipeline *p, const struct alert_facts *f,
-                    const struct device *device)
+                    const struct device *device, char **retained)
 {
     static const enum counter counters[] = {COUNT_ALERTS_OPEN, COUNT_ALERTS_CLOSED,
                                             COUNT_ALERTS_REPEATED,
@@ -109,15 +139,12 @@ static void publish(struct pipeline *p, const struct alert_facts *f,
         return;
     }
     count(counters[f->event]);
-    bool keeps = p->config->alerts.retain, closed = f->event == ALERT_CLOSED;
-    struct outgoing out = {buffer_view(&p->topic), buffer_view(&p->payload),
-                           p->config->alerts.qos, keeps && !closed};
+    bool closed = f->event == ALERT_CLOSED;
+    const struct outgoing out = {buffer_view(&p->topic), buffer_view(&p->payload),
+                                 p->config->alerts.qos,
+                                 p->config->alerts.retain && !closed};
     p->sink.event(p->sink.ctx, &out);
-    if (keeps && closed) { /* clears what the OPEN had retained (SPEC 6.4) */
-        out.payload = (struct text){"", 0};
-        out.retain = true;
-        p->sink.event(p->sink.ctx, &out);
-    }
+    note_retained(p, out.topic, closed, retained);
 }
 
 /* --- state --- */
@@ -208,7 +235,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         f.event_at = m->now;
         f.now = m->now;
         list_window(&f, &p->devices, i, r->when);
-        publish(p, &f, i->device);
+        publish(p, &f, i->device, &i->retained);
     }
     if (i->alert.phase == ALERT_INACTIVE && i->alert.cooldown_until.us != 0 &&
         i->alert.cooldown_until.us <= m->now.us) {
@@ -273,13 +300,13 @@ void close_leaving(struct pipeline *p, struct instance *i, const char *reason)
         f.event = ALERT_CLOSED;
         f.event_at = f.now = device_now(i->device, p->now.mono);
         f.reason = reason;
-        publish(p, &f, i->device);
+        publish(p, &f, i->device, &i->retained);
     }
     i->alert = (struct alert_state){0};
     store_state(p, i);
 }
 
-void close_saved(struct pipeline *p, const struct saved_alert *saved, struct text rule,
+void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule,
                  struct text tenant, struct text device)
 {
     char *names[] = {text_dup(rule), text_dup(tenant), text_dup(device)};
@@ -305,7 +332,7 @@ void close_saved(struct pipeline *p, const struct saved_alert *saved, struct tex
             .degraded = saved->state.degraded,
             .reason = reason,
         };
-        publish(p, &f, devices_find(&p->devices, tenant, device));
+        publish(p, &f, devices_find(&p->devices, tenant, device), &saved->retained);
     }
     for (size_t k = 0; k < 3; k++) {
         free(names[k]);

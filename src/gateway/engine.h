@@ -76,7 +76,7 @@ void apply_limits(struct pipeline *p); /* those of p->config, on p->decoder */
 void decide(struct pipeline *p, struct instance *i, const struct moment *m);
 void schedule(struct pipeline *p, struct instance *i);
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason);
-void close_saved(struct pipeline *p, const struct saved_alert *saved, struct text rule,
+void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule,
                  struct text tenant, struct text device);
 
 /* upkeep.c */

@@ -62,15 +62,18 @@ static void instance_free(struct devices *d, struct instance *i)
         }
     }
     rule_release((struct rule *)i->rule); /* the instance's own reference */
+    free(i->retained);
     free(i);
     d->n_instances--;
 }
 
 /* Moves what outlives a change of the rule's condition: firing and cooldown (SPEC 1.3).
  */
-static void inherit(struct instance *to, const struct instance *from)
+static void inherit(struct instance *to, struct instance *from)
 {
     to->stored = from->stored;
+    to->retained = from->retained;
+    from->retained = NULL;
     to->data_us = from->data_us;
     if (from->alert.phase == ALERT_FIRING) {
         to->alert = from->alert;
@@ -205,15 +208,13 @@ static enum brink_status rebind(struct devices *d, struct device *device)
                 made = old[i];
                 old[i] = NULL;
             } else if (old[i] && strcmp(old[i]->rule->id, rule->id) == 0) {
-                /* The old one goes first: both would have the same keys. */
-                struct instance kept = *old[i];
+                made = instance_new(d, device, rule);
+                if (made) {
+                    inherit(made, old[i]);
+                }
                 d->hooks->leaving(d->hooks->ctx, old[i], "rule_changed");
                 instance_free(d, old[i]);
                 old[i] = NULL;
-                made = instance_new(d, device, rule);
-                if (made) {
-                    inherit(made, &kept);
-                }
             }
         }
         made = made ? made : instance_new(d, device, rule);

@@ -92,7 +92,8 @@ struct instance {
     bool stored;         /* the outbox holds a state for it */
     bool
         evaluated; /* since it was bound; its first reading counts even as a redelivery */
-    struct held *held;       /* rule->n_held */
+    char *retained;    /* topic on which the broker keeps its alert (SPEC 6.4); or NULL */
+    struct held *held; /* rule->n_held */
     struct series *series[]; /* rule->n_metrics; NULL where no window is asked for */
 };
 

@@ -87,6 +87,7 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     put_labels(out, i->device);
     fields_put_text(out, "name", i->rule->name);
     fields_put_text(out, "type", i->rule->type_name);
+    fields_put_text(out, "retained", i->retained);
     fields_put_int(out, "severity",
                    a->escalated ? i->rule->escalate_to : i->rule->severity);
 }
@@ -283,7 +284,11 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         struct text key;
         char **to;
     } strings[] = {
-        {TEXT("site"), &s.site}, {TEXT("name"), &s.name}, {TEXT("type"), &s.type}};
+        {TEXT("site"), &s.site},
+        {TEXT("name"), &s.name},
+        {TEXT("type"), &s.type},
+        {TEXT("retained"), &s.retained},
+    };
     struct text key, value;
     while (fields_next(&rest, &key, &value)) {
         for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
@@ -326,6 +331,7 @@ void saved_alert_finish(struct saved_alert *s)
     free(s->site);
     free(s->name);
     free(s->type);
+    free(s->retained);
 }
 
 void saved_alert_apply(const struct saved_alert *s, struct instance *i,
@@ -346,6 +352,10 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
     }
     i->alert = s->state;
     i->stored = true;
+    if (s->retained) {
+        free(i->retained);
+        i->retained = text_dup(text_of(s->retained));
+    }
     if (s->condition != rule_condition_hash(i->rule)) {
         i->alert.clear_onset.us = 0;
         i->alert.unknown_since.us = 0;

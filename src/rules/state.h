@@ -32,7 +32,7 @@ struct saved_alert {
     struct alert_state state;
     uint64_t condition;          /* hash of the rule's expressions */
     struct wall newest, arrived; /* the device's timeline when it was stored */
-    char *site, *name, *type;
+    char *site, *name, *type, *retained;
     enum severity severity;
 };
 

@@ -29,6 +29,7 @@ struct world {
     struct history *history;
     struct pipeline *pipeline;
     struct buffer events; /* one line each */
+    char retained[8][96]; /* topics on which a broker would hold something now */
     size_t commits;
     int64_t at_us; /* the virtual clock */
 };
@@ -38,9 +39,49 @@ static struct instant now(const struct world *w)
     return (struct instant){{w->at_us + 1}, {T0 + DAY + w->at_us}};
 }
 
+static void retain(struct world *w, struct text topic, bool something)
+{
+    size_t free_at = 0, n = sizeof w->retained / sizeof w->retained[0];
+    for (size_t i = n; i-- > 0;) {
+        if (text_equal(text_of(w->retained[i]), topic)) {
+            w->retained[i][0] = '\0';
+        }
+        free_at = w->retained[i][0] == '\0' ? i : free_at;
+    }
+    if (something) {
+        snprintf(w->retained[free_at], sizeof w->retained[0], "%.*s", (int)topic.n,
+                 topic.p);
+    }
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* Topics with something retained, in order, separated by blanks. */
+static const char *retained(struct world *w)
+{
+    static char out[1024];
+    size_t n = 0, slots = sizeof w->retained / sizeof w->retained[0];
+    out[0] = '\0';
+    qsort(w->retained, slots, sizeof w->retained[0], by_text);
+    for (size_t i = 0; i < slots; i++) {
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", n > 0 ? " " : "",
+                              w->retained[i]);
+    }
+    return out;
+}
+
 static void on_event(void *ctx, const struct outgoing *e)
 {
     struct world *w = ctx;
+    if (e->retain) {
+        retain(w, e->topic, e->payload.n > 0);
+    }
+    if (e->payload.n == 0) {
+        return;
+    }
     buffer_text(&w->events, e->topic);
     buffer_char(&w->events, ' ');
     buffer_text(&w->events, e->payload);
@@ -414,6 +455,47 @@ START_TEST(test_sequence_memory_follows_its_entry_over_a_reload)
 }
 END_TEST
 
+/* An active alert is retained on one topic, and that one is cleared, whatever its next
+ * events and the configuration then make of the topic (SPEC 6.4). */
+START_TEST(test_clears_the_very_topic_that_was_retained)
+{
+    static const char *const format =
+        "gateway: {id: gw, state_dir: /tmp}\n"
+        "telemetry: [{topic: 't/{tenant}/d/{device}', site: /site}]\n"
+        "store: {address: memory}\n"
+        "alerts: {topic: '%s', retain: %s}\n"
+        "rules: [rules.yaml]\n";
+    static const char *const rules =
+        "rules: [{id: r, when: x > 5, repeat: 60s, escalate: {after: 90s, severity: "
+        "critical}}, {id: s, when: x > 5, scope: {sites: [s1]}}]";
+    static const char *const topic = "a/{severity}/{event_type}/{tenant}/{device}/{rule}";
+    char yaml[512];
+    struct world w;
+    begin(&w, rules);
+    snprintf(yaml, sizeof yaml, format, topic, "true");
+    reload_as(&w, yaml, rules);
+    say(&w, "t/acme/d/d1", "{\"site\":\"s1\",\"metrics\":{\"x\":9}}");
+    ck_assert_str_eq(retained(&w), "a/warning/OPEN/acme/d1/r a/warning/OPEN/acme/d1/s");
+    pass(&w, 61 * US_PER_S);
+    ck_assert_str_eq(retained(&w),
+                     "a/warning/OPEN/acme/d1/s a/warning/REPEATED/acme/d1/r");
+    pass(&w, 30 * US_PER_S);
+    ck_assert_str_eq(retained(&w),
+                     "a/critical/ESCALATED/acme/d1/r a/warning/OPEN/acme/d1/s");
+    snprintf(yaml, sizeof yaml, format, "b/{tenant}/{device}/{rule}", "true");
+    reload_as(&w, yaml, rules);
+    say(&w, "t/acme/d/d1", "{\"site\":\"s2\",\"metrics\":{\"x\":9}}");
+    ck_assert_str_eq(retained(&w), "a/critical/ESCALATED/acme/d1/r"); /* s is gone */
+    snprintf(yaml, sizeof yaml, format, topic, "false");
+    reload_as(&w, yaml, "rules: [{id: r, when: x > 6}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":1}}");
+    ck_assert_str_eq(retained(&w), "");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":9}}");
+    ck_assert_str_eq(retained(&w), "");
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_array_is_many_messages_in_order)
 {
     struct world w;
@@ -543,6 +625,7 @@ int main(void)
     tcase_add_test(t, test_repeats_and_escalates_behind_a_passed_deadline);
     tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);
     tcase_add_test(t, test_sequence_memory_follows_its_entry_over_a_reload);
+    tcase_add_test(t, test_clears_the_very_topic_that_was_retained);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);
     tcase_add_test(t, test_reload_keeps_state_and_closes_what_is_gone);

@@ -258,10 +258,12 @@ START_TEST(test_stored_alert_survives_as_text)
                                  .escalated = true,
                                  .trigger_count = 6};
     d->instances[0]->alert = firing;
+    d->instances[0]->retained = text_dup(TEXT("a/b c/%41"));
     alert_state_print(d->instances[0], (struct instant){{0}, {0}}, &line);
     ck_assert_int_eq(saved_alert_parse(buffer_view(&line), &saved), BRINK_OK);
     ck_assert_str_eq(saved.name, "A b");
     d->instances[0]->alert = (struct alert_state){0};
+    d->instances[0]->retained[0] = '\0';
     saved_alert_apply(&saved, d->instances[0], (struct instant){{0}, {0}});
     const struct alert_state *a = &d->instances[0]->alert;
     ck_assert_int_eq(a->phase, ALERT_FIRING);
@@ -269,6 +271,7 @@ START_TEST(test_stored_alert_survives_as_text)
                          a->cooldown_until.us * 1000 + a->published_at.us * 10000,
                      54321);
     ck_assert(a->escalated && a->trigger_count == 6);
+    ck_assert_str_eq(d->instances[0]->retained, "a/b c/%41");
     ck_assert_int_eq(saved_alert_parse(TEXT("garbage"), &(struct saved_alert){0}),
                      BRINK_E_SYNTAX);
     saved_alert_finish(&saved);

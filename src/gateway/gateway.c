@@ -461,6 +461,13 @@ static void reload(struct gateway *g, const char *path)
                   "reload refused, nothing changed; see the problems above",
                   LOG_S("file", path));
         tell_reloading(g, false);
+    } else if (inbox_reserve(g->inbox, config->limits.payload_bytes) != BRINK_OK) {
+        count(COUNT_RELOADS_REFUSED);
+        log_event(LOG_LEVEL_ERROR, "out of memory at reload, nothing changed",
+                  LOG_I("payload_bytes", config->limits.payload_bytes));
+        ruleset_free(rules);
+        config_free(config);
+        tell_reloading(g, false);
     } else {
         config_needs_restart(g->config, config, &restart);
         if (restart.n > 0) {
@@ -481,11 +488,7 @@ static void reload(struct gateway *g, const char *path)
 static void follow_reload(struct gateway *g, struct config *config)
 {
     session_reload(g->session, config);
-    if (!inbox_set_payload_max(g->inbox, config->limits.payload_bytes)) {
-        log_event(LOG_LEVEL_WARNING,
-                  "limits.payload_bytes needs a restart to grow so far",
-                  LOG_I("bytes", config->limits.payload_bytes));
-    }
+    inbox_set_payload_max(g->inbox, config->limits.payload_bytes);
     log_configure(config->log.level, config->log.format);
     if (g->current != g->config) {
         config_free(g->current);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,9 +20,15 @@
 
 /* A record: this, the topic, the payload, up to a multiple of RECORD_ALIGN. A record
  * never wraps: what is left at the ring's end is filled by a record of kind PAD, of which
- * only the first RECORD_ALIGN bytes are sure to have room. */
+ * only the first RECORD_ALIGN bytes are sure to have room. A record of kind MOVE, of
+ * RECORD_ALIGN bytes, is a ring's last: what follows stands in the next ring. */
 #define RECORD_ALIGN 8u
-enum { RECORD_PAD = 1 << 0, RECORD_RETAINED = 1 << 1, RECORD_TOO_LARGE = 1 << 2 };
+enum {
+    RECORD_PAD = 1 << 0,
+    RECORD_RETAINED = 1 << 1,
+    RECORD_TOO_LARGE = 1 << 2,
+    RECORD_MOVE = 1 << 3
+};
 
 struct record_start {
     uint32_t flags;
@@ -34,8 +41,15 @@ struct record {
     int64_t arrived_us;
 };
 
+struct ring {
+    struct ring *next; /* the larger one that took over */
+    size_t size;
+    unsigned char bytes[];
+};
+
 static_assert(sizeof(struct record_start) <= RECORD_ALIGN, "a pad must fit");
 static_assert(sizeof(struct record) % RECORD_ALIGN == 0, "topics start aligned");
+static_assert(offsetof(struct ring, bytes) % RECORD_ALIGN == 0, "records are aligned");
 
 /* How nobody sleeps through a wake-up: who is about to sleep first says so (a flag), then
  * looks once more; who has news first publishes it, then looks at the flag. All four are
@@ -43,8 +57,8 @@ static_assert(sizeof(struct record) % RECORD_ALIGN == 0, "topics start aligned")
 struct inbox {
     uint32_t limit;
     _Atomic uint32_t payload_bytes_max;
-    size_t bytes; /* of the ring */
-    unsigned char *ring;
+    _Atomic(struct ring *) larger; /* for the producer to move to; NULL: none */
+    size_t reserved; /* size of the newest ring; of the thread that reserves */
     int fd;
     atomic_bool closed;
 
@@ -56,11 +70,13 @@ struct inbox {
      * subtracted from each other. */
     alignas(CACHE_LINE) atomic_size_t head; /* bytes ever written */
     atomic_size_t put;                      /* messages ever put */
-    size_t write_at;                        /* offset in the ring; producer only */
+    struct ring *write_to;                  /* these two: producer only */
+    size_t write_at;                        /* offset in the ring */
 
     alignas(CACHE_LINE) atomic_size_t tail; /* bytes ever given back */
     atomic_size_t applied;                  /* messages ever applied */
-    size_t read_at;                         /* offset; these four: consumer only */
+    struct ring *oldest, *read_from;        /* these six: consumer only */
+    size_t read_at;                         /* offset in the ring */
     size_t seen_head, taken_bytes, taken;
 
     alignas(CACHE_LINE) atomic_bool consumer_sleeps;
@@ -77,16 +93,25 @@ static size_t record_size(size_t topic_bytes, size_t payload_bytes)
     return round_up(sizeof(struct record) + topic_bytes + payload_bytes, RECORD_ALIGN);
 }
 
+static struct ring *ring_new(uint32_t payload_bytes_max)
+{
+    /* Just above 1 GiB at most. */
+    size_t size = RING_RECORDS_MIN * record_size(TOPIC_BYTES_MAX, payload_bytes_max);
+    size = size < RING_BYTES_MIN ? RING_BYTES_MIN : size;
+    /* Not cleared: a page that no message ever reached costs nothing. */
+    struct ring *r = malloc(sizeof *r + size);
+    if (r) {
+        r->next = NULL;
+        r->size = size;
+    }
+    return r;
+}
+
 enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
                             struct inbox **ret_inbox)
 {
     if (payload_bytes_max > INBOX_PAYLOAD_BYTES_MAX) {
         return BRINK_E_RANGE;
-    }
-    /* Just above 1 GiB at most. */
-    size_t bytes = RING_RECORDS_MIN * record_size(TOPIC_BYTES_MAX, payload_bytes_max);
-    if (bytes < RING_BYTES_MIN) {
-        bytes = RING_BYTES_MIN;
     }
     enum brink_status status = BRINK_E_NOMEM;
     struct inbox *i = aligned_alloc(CACHE_LINE, sizeof *i);
@@ -96,12 +121,12 @@ enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
     memset(i, 0, sizeof *i);
     i->limit = limit;
     atomic_store(&i->payload_bytes_max, payload_bytes_max);
-    i->bytes = bytes;
-    /* Not cleared: a page that no message ever reached costs nothing. */
-    i->ring = malloc(i->bytes);
-    if (!i->ring) {
+    struct ring *ring = ring_new(payload_bytes_max);
+    if (!ring) {
         goto no_ring;
     }
+    i->write_to = i->read_from = i->oldest = ring;
+    i->reserved = ring->size;
     i->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (i->fd < 0) {
         status = BRINK_E_IO;
@@ -121,10 +146,20 @@ no_cond:
 no_lock:
     close(i->fd);
 no_fd:
-    free(i->ring);
+    free(ring);
 no_ring:
     free(i);
     return status;
+}
+
+/* The oldest rings, up to this one. */
+static void free_rings(struct inbox *i, const struct ring *end)
+{
+    while (i->oldest != end) {
+        struct ring *next = i->oldest->next;
+        free(i->oldest);
+        i->oldest = next;
+    }
 }
 
 void inbox_free(struct inbox *i)
@@ -135,15 +170,17 @@ void inbox_free(struct inbox *i)
     pthread_cond_destroy(&i->went_on);
     pthread_mutex_destroy(&i->lock);
     close(i->fd);
-    free(i->ring);
+    free(atomic_load(&i->larger));
+    free_rings(i, NULL);
     free(i);
 }
 
+/* The producer's. What is still in a ring it moved away from counts as well. */
 static bool has_room(struct inbox *i, size_t need)
 {
     size_t used = atomic_load_explicit(&i->head, memory_order_relaxed) -
                   atomic_load_explicit(&i->tail, memory_order_seq_cst);
-    return i->bytes - used >= need;
+    return i->write_to->size - used >= need;
 }
 
 static bool within_limit(struct inbox *i, size_t limit)
@@ -177,12 +214,12 @@ static unsigned char *place_record(struct inbox *i, size_t size, size_t pad)
 {
     if (pad > 0) {
         struct record_start start = {.flags = RECORD_PAD};
-        memcpy(i->ring + i->write_at, &start, sizeof start);
+        memcpy(i->write_to->bytes + i->write_at, &start, sizeof start);
         i->write_at = 0;
     }
-    unsigned char *to = i->ring + i->write_at;
+    unsigned char *to = i->write_to->bytes + i->write_at;
     i->write_at += size;
-    if (i->write_at == i->bytes) {
+    if (i->write_at == i->write_to->size) {
         i->write_at = 0;
     }
     return to;
@@ -195,13 +232,47 @@ static void copy_text(unsigned char *to, struct text t)
     }
 }
 
-bool inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max)
+enum brink_status inbox_reserve(struct inbox *i, uint32_t payload_bytes_max)
 {
+    if (payload_bytes_max > INBOX_PAYLOAD_BYTES_MAX) {
+        return BRINK_E_RANGE;
+    }
     /* A record and the pad before it must fit together: half the ring is the most. */
-    size_t most = i->bytes / 2 - sizeof(struct record) - TOPIC_BYTES_MAX - RECORD_ALIGN;
-    bool fits = payload_bytes_max <= most;
-    atomic_store(&i->payload_bytes_max, fits ? payload_bytes_max : (uint32_t)most);
-    return fits;
+    if (record_size(TOPIC_BYTES_MAX, payload_bytes_max) <= i->reserved / 2) {
+        return BRINK_OK;
+    }
+    struct ring *larger = ring_new(payload_bytes_max);
+    if (!larger) {
+        return BRINK_E_NOMEM;
+    }
+    i->reserved = larger->size;
+    free(atomic_exchange(&i->larger, larger)); /* one that no message moved to */
+    return BRINK_OK;
+}
+
+void inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max)
+{
+    atomic_store(&i->payload_bytes_max, payload_bytes_max);
+}
+
+/* Goes on in a larger ring if there is one. The bytes that it took in the old one, to be
+ * published with the message; false: closed. */
+static bool move(struct inbox *i, size_t *ret_bytes)
+{
+    *ret_bytes = 0;
+    if (!atomic_load_explicit(&i->larger, memory_order_relaxed)) {
+        return true;
+    }
+    if (!wait_until(i, has_room, RECORD_ALIGN)) {
+        return false;
+    }
+    struct record_start start = {.flags = RECORD_MOVE};
+    memcpy(i->write_to->bytes + i->write_at, &start, sizeof start);
+    i->write_to->next = atomic_exchange(&i->larger, NULL);
+    i->write_to = i->write_to->next;
+    i->write_at = 0;
+    *ret_bytes = RECORD_ALIGN;
+    return true;
 }
 
 enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload,
@@ -218,16 +289,21 @@ enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payl
         .topic_bytes = (uint32_t)topic.n,
         .arrived_us = now.us,
     };
-    if (payload.n > atomic_load_explicit(&i->payload_bytes_max, memory_order_relaxed)) {
+    /* Before the move: whoever sees a new limit also sees the ring that goes with it. */
+    if (payload.n > atomic_load_explicit(&i->payload_bytes_max, memory_order_acquire)) {
         record.start.flags |= RECORD_TOO_LARGE;
         payload.n = 0;
     }
     record.payload_bytes = (uint32_t)payload.n;
 
+    size_t moved;
+    if (!move(i, &moved)) {
+        return BRINK_E_STATE;
+    }
     size_t size = record_size(topic.n, payload.n);
-    size_t left = i->bytes - i->write_at;
+    size_t left = i->write_to->size - i->write_at;
     size_t pad = size > left ? left : 0;
-    if (!wait_until(i, has_room, pad + size)) {
+    if (!wait_until(i, has_room, moved + pad + size)) {
         return BRINK_E_STATE;
     }
     unsigned char *to = place_record(i, size, pad);
@@ -239,7 +315,7 @@ enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payl
     size_t put = atomic_load_explicit(&i->put, memory_order_relaxed);
     atomic_store_explicit(&i->put, put + 1, memory_order_relaxed);
     size_t head = atomic_load_explicit(&i->head, memory_order_relaxed);
-    atomic_store(&i->head, head + pad + size);
+    atomic_store(&i->head, head + moved + pad + size);
     if (atomic_load(&i->consumer_sleeps) && atomic_exchange(&i->consumer_sleeps, false)) {
         inbox_wake(i);
     }
@@ -256,13 +332,19 @@ bool inbox_take(struct inbox *i, struct inbox_message *ret_message)
         }
     }
     struct record_start start;
-    memcpy(&start, i->ring + i->read_at, sizeof start);
-    if (start.flags & RECORD_PAD) {
-        i->taken_bytes += i->bytes - i->read_at;
+    memcpy(&start, i->read_from->bytes + i->read_at, sizeof start);
+    if (start.flags & RECORD_MOVE) {
+        /* Published together with the message behind it, which is at the new one's start.
+         */
+        i->taken_bytes += RECORD_ALIGN;
+        i->read_from = i->read_from->next;
+        i->read_at = 0;
+    } else if (start.flags & RECORD_PAD) {
+        i->taken_bytes += i->read_from->size - i->read_at;
         i->read_at = 0;
     }
     struct record record;
-    const unsigned char *from = i->ring + i->read_at;
+    const unsigned char *from = i->read_from->bytes + i->read_at;
     memcpy(&record, from, sizeof record);
     const char *topic = (const char *)from + sizeof record;
     *ret_message = (struct inbox_message){
@@ -277,7 +359,7 @@ bool inbox_take(struct inbox *i, struct inbox_message *ret_message)
     i->taken_bytes += size;
     i->taken++;
     i->read_at += size;
-    if (i->read_at == i->bytes) {
+    if (i->read_at == i->read_from->size) {
         i->read_at = 0;
     }
     return true;
@@ -296,6 +378,7 @@ void inbox_applied(struct inbox *i)
     if (atomic_load_explicit(&i->applied, memory_order_relaxed) == i->taken) {
         return;
     }
+    free_rings(i, i->read_from); /* nobody looks at those any more */
     atomic_store(&i->tail, i->taken_bytes);
     atomic_store(&i->applied, i->taken);
     if (atomic_load(&i->producer_waits)) {

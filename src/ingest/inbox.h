@@ -33,7 +33,7 @@ struct inbox_message {
 #define INBOX_PAYLOAD_BYTES_MAX 268435455u /* of one MQTT packet */
 
 /* limit: messages; payload_bytes_max: of one message, up to INBOX_PAYLOAD_BYTES_MAX; the
- * ring holds at least four of the largest or 256 KiB, and takes memory only as it fills.
+ * ring holds four of the largest or 256 KiB, and takes memory only as it fills.
  * E_RANGE, E_NOMEM, E_IO. */
 enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
                             struct inbox **ret_inbox) BRINK_MUST_CHECK;
@@ -46,9 +46,14 @@ void inbox_free(struct inbox *i);
 enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload,
                             int qos, bool retained, struct mono now) BRINK_MUST_CHECK;
 
-/* Another limit for payloads (a reload), any thread. false: more than the ring was made
- * for; the most that it can take is set. */
-bool inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max);
+/* Another limit for payloads (a reload), from one thread. First room for it: a larger
+ * ring, where the one at hand is too small, to which the producer moves with the next
+ * message and the consumer once it has read the old one to its end. E_RANGE, E_NOMEM:
+ * nothing changed. */
+enum brink_status inbox_reserve(struct inbox *i,
+                                uint32_t payload_bytes_max) BRINK_MUST_CHECK;
+/* Then the limit itself; not above what was reserved last. */
+void inbox_set_payload_max(struct inbox *i, uint32_t payload_bytes_max);
 
 /* Consumer. The next message not yet taken; false: none now. */
 bool inbox_take(struct inbox *i, struct inbox_message *ret_message);

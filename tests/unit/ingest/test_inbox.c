@@ -97,37 +97,64 @@ START_TEST(test_payload_limit_above_mqtts_own_is_refused)
 }
 END_TEST
 
-START_TEST(test_payload_limit_can_grow_as_far_as_the_ring_goes)
+static void grow(struct inbox *i, uint32_t payload_bytes_max)
 {
-    static char room[200000];
+    ck_assert_int_eq(inbox_reserve(i, payload_bytes_max), BRINK_OK);
+    inbox_set_payload_max(i, payload_bytes_max);
+}
+
+START_TEST(test_payload_limit_grows_and_shrinks)
+{
+    static char room[300000];
     struct inbox *i = inbox_of(1000, 100);
     struct inbox_message m;
-    ck_assert(!inbox_set_payload_max(i, INBOX_PAYLOAD_BYTES_MAX)); /* the most is set */
-    size_t most = 0;
-    for (size_t n = 0; n < sizeof room; n += 8) {
-        ck_assert_int_eq(
-            inbox_put(i, TEXT("t"), (struct text){room, n}, 0, false, (struct mono){0}),
-            BRINK_OK);
-        ck_assert(inbox_take(i, &m));
-        most = m.too_large ? most : n;
-        inbox_applied(i);
-    }
-    /* Wherever in the ring the largest begins, it finds room: nobody else would make any.
-     */
-    ck_assert_uint_gt(most, 30000);
-    for (size_t shift = 0; shift < 3000; shift++) {
-        for (int k = 0; k < 2; k++) {
-            struct text payload = {room, k == 0 ? shift % 700 : most};
-            ck_assert_int_eq(inbox_put(i, TEXT("t"), payload, 0, false, (struct mono){0}),
-                             BRINK_OK);
-            expect(inbox_take(i, &m) && !m.too_large && m.payload.n == payload.n, "%zu",
-                   payload.n);
-            inbox_applied(i);
+    ck_assert_int_eq(inbox_reserve(i, INBOX_PAYLOAD_BYTES_MAX + 1), BRINK_E_RANGE);
+    for (uint32_t most = 1000; most <= sizeof room; most += 29900) {
+        grow(i, most);
+        /* Wherever in the ring the largest begins, it finds room: nobody else would make
+         * any. */
+        for (size_t shift = 0; shift < 300; shift++) {
+            for (int k = 0; k < 3; k++) {
+                struct text payload = {room, k == 0 ? shift % 700 : most + (k == 2)};
+                ck_assert_int_eq(
+                    inbox_put(i, TEXT("t"), payload, 0, false, (struct mono){0}),
+                    BRINK_OK);
+                expect(inbox_take(i, &m) && m.too_large == (k == 2) &&
+                           (m.too_large || m.payload.n == payload.n),
+                       "%zu", payload.n);
+                inbox_applied(i);
+            }
         }
     }
-    ck_assert(inbox_set_payload_max(i, 10));
+    inbox_set_payload_max(i, 10);
     put(i, "t", "12345678901");
     ck_assert(inbox_take(i, &m) && m.too_large);
+    inbox_free(i);
+}
+END_TEST
+
+START_TEST(test_what_waits_in_a_ring_stays_when_it_grows)
+{
+    static char room[100000];
+    struct inbox *i = inbox_of(1000, 100);
+    struct inbox_message first, second, third;
+    put(i, "t", "first");
+    grow(i, 50000);
+    grow(i, 90000); /* before any message moved to the one between */
+    put(i, "t", "second");
+    ck_assert(inbox_take(i, &first) && inbox_take(i, &second));
+    grow(i, sizeof room); /* and with messages taken but not applied */
+    ck_assert_int_eq(inbox_put(i, TEXT("t"), (struct text){room, sizeof room}, 0, false,
+                               (struct mono){0}),
+                     BRINK_OK);
+    ck_assert(inbox_take(i, &third) && !third.too_large);
+    ck_assert_uint_eq(third.payload.n, sizeof room);
+    ck_assert(text_equal(first.payload, TEXT("first")));
+    ck_assert(text_equal(second.payload, TEXT("second")));
+    inbox_applied(i);
+    ck_assert_uint_eq(inbox_waiting(i), 0);
+    put(i, "t", "left in it");
+    grow(i, 600000); /* and freed with one that nobody moved to */
     inbox_free(i);
 }
 END_TEST
@@ -412,6 +439,48 @@ START_TEST(test_no_wake_up_is_lost_between_two_threads)
 }
 END_TEST
 
+START_TEST(test_ring_grows_between_two_threads)
+{
+    enum { N = 20000 };
+    struct hammer h = {.inbox = inbox_of(50, 100), .n = N, .bytes_max = 60000};
+    static char room[60000];
+    pthread_t thread;
+    uint64_t random = 7, large = 0;
+    uint32_t limit = 100;
+    ck_assert_int_eq(pthread_create(&thread, NULL, hammer, &h), 0);
+    for (uint64_t taken = 0; taken < N;) {
+        struct inbox_message m;
+        for (uint64_t batch = next_random(&random) % 40; batch > 0 && taken < N;
+             batch--) {
+            if (!inbox_take(h.inbox, &m)) {
+                break;
+            }
+            if (m.too_large) {
+                /* What was put before the last limit is through by then. */
+                expect(taken < N / 2 + 100, "message %llu", (unsigned long long)taken);
+                large++;
+                expect(m.arrived.us == (int64_t)taken, "message %llu",
+                       (unsigned long long)taken);
+                taken++;
+            } else {
+                check_nth(&m, taken++, h.bytes_max, room);
+            }
+        }
+        uint32_t due =
+            taken < N / 2 ? 100 + (uint32_t)(taken / 200) * 997 : (uint32_t)h.bytes_max;
+        if (due > limit) {
+            limit = due;
+            grow(h.inbox, limit);
+        }
+        inbox_applied(h.inbox);
+    }
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(h.status, BRINK_OK);
+    ck_assert_uint_gt(large, 0);
+    inbox_free(h.inbox);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("inbox");
@@ -420,7 +489,8 @@ int main(void)
     tcase_add_test(t, test_message_comes_out_as_it_was_put);
     tcase_add_test(t, test_payload_above_its_limit_is_not_kept);
     tcase_add_test(t, test_payload_limit_above_mqtts_own_is_refused);
-    tcase_add_test(t, test_payload_limit_can_grow_as_far_as_the_ring_goes);
+    tcase_add_test(t, test_payload_limit_grows_and_shrinks);
+    tcase_add_test(t, test_what_waits_in_a_ring_stays_when_it_grows);
     tcase_add_test(t, test_sleep_is_refused_while_something_waits);
     tcase_add_test(t, test_put_wakes_a_sleeper_and_only_a_sleeper);
     tcase_add_test(t, test_put_returns_once_no_more_than_the_limit_are_unapplied);
@@ -430,6 +500,7 @@ int main(void)
     tcase_add_test(t, test_any_sizes_come_out_whole_at_the_rings_end);
     tcase_add_loop_test(t, test_no_wake_up_is_lost_between_two_threads, 0,
                         (int)(sizeof hammers / sizeof *hammers));
+    tcase_add_test(t, test_ring_grows_between_two_threads);
     suite_add_tcase(s, t);
     return run_tap(s);
 }

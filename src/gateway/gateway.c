@@ -19,6 +19,7 @@
 #include "gateway/notify.h"
 #include "gateway/pipeline.h"
 #include "gateway/session.h"
+#include "gateway/subscriptions.h"
 #include "ingest/inbox.h"
 #include "outbox/courier.h"
 #include "outbox/outbox.h"
@@ -39,6 +40,8 @@ struct orders {
     bool subscribed;
     struct config *config; /* a reload: to be taken over; NULL: none */
     struct ruleset *rules;
+    bool has_filters; /* what the broker's session may hold has changed */
+    struct buffer filters;
 };
 
 struct gateway {
@@ -66,7 +69,8 @@ struct gateway {
     pthread_t thread;
     bool has_thread;
     bool subscribed, ready; /* as last told to systemd; the main thread's */
-    struct buffer filters;  /* subscribed to by the last run */
+    struct buffer held;     /* filters that the session may hold, as it last said */
+    struct buffer filters;  /* as noted for the next run */
     struct log_limit limit_outbox;
     struct http_health
         health; /* pipeline's part of what is served; guarded by orders.lock */
@@ -148,18 +152,26 @@ static void check_clock(struct gateway *g)
     }
 }
 
-/* Notes for the next run what this one subscribes to. Before the pipeline's thread
- * starts, or on it. */
+/* Notes for the next run which filters the broker may hold for us: those of the
+ * configuration, before they are subscribed to, and those that are gone, until the broker
+ * said so. Before the pipeline's thread starts, or on it. */
 static void keep_filters(struct gateway *g, const struct config *c)
 {
+    struct subscriptions all = {0};
     struct buffer now = {0};
-    session_filters(c, &now);
-    if (buffer_ok(&now) && !text_equal(buffer_view(&now), buffer_view(&g->filters))) {
+    if (subscriptions_remember(&all, buffer_view(&g->held)) == BRINK_OK &&
+        subscriptions_want(&all, c) == BRINK_OK) {
+        subscriptions_lines(&all, &now);
+    }
+    subscriptions_finish(&all);
+    if (now.n > 0 && buffer_ok(&now) &&
+        !text_equal(buffer_view(&now), buffer_view(&g->filters))) {
         sink_state(g, TEXT(FILTERS_STATE), TEXT(""), TEXT(""), buffer_view(&now));
         sink_commit(g, g->clock->mono(g->clock->ctx));
+        buffer_clear(&g->filters);
+        buffer_text(&g->filters, buffer_view(&now));
     }
-    buffer_finish(&g->filters);
-    g->filters = now;
+    buffer_finish(&now);
 }
 
 static void follow_orders(struct gateway *g, bool *subscribed)
@@ -168,8 +180,15 @@ static void follow_orders(struct gateway *g, bool *subscribed)
     bool want = g->orders.subscribed;
     struct config *config = g->orders.config;
     struct ruleset *rules = g->orders.rules;
+    bool has_filters = g->orders.has_filters;
     g->orders.config = NULL;
     g->orders.rules = NULL;
+    g->orders.has_filters = false;
+    if (has_filters) {
+        struct buffer before = g->held;
+        g->held = g->orders.filters;
+        g->orders.filters = before;
+    }
     pthread_mutex_unlock(&g->orders.lock);
     if (want != *subscribed) {
         *subscribed = want;
@@ -189,11 +208,15 @@ static void follow_orders(struct gateway *g, bool *subscribed)
                       LOG_END);
             config_free(config);
         }
+        has_filters = has_filters && !taken;
         pthread_mutex_lock(&g->orders.lock);
         g->reloaded = taken ? config : NULL;
         g->reload_failed = !taken;
         pthread_mutex_unlock(&g->orders.lock);
         wake_main(g);
+    }
+    if (has_filters) {
+        keep_filters(g, pipeline_config(g->pipeline));
     }
 }
 
@@ -316,8 +339,8 @@ static void restore_own(void *ctx, struct text rule, struct text tenant,
         return;
     }
     if (text_equal(rule, TEXT(FILTERS_STATE))) {
-        buffer_clear(&g->filters);
         buffer_text(&g->filters, value);
+        buffer_text(&g->held, value);
     } else {
         pipeline_restore_first(g->pipeline, rule, value);
     }
@@ -418,7 +441,7 @@ static bool start(struct gateway *g, const char *path)
     }
     g->inbox = inbox;
     enum brink_status status =
-        session_new(c, g->inbox, g->clock, buffer_cstr(&g->filters), &g->session);
+        session_new(c, g->inbox, g->clock, buffer_view(&g->held), &g->session);
     keep_filters(g, c);
     if (status != BRINK_OK || pthread_create(&g->thread, NULL, pipeline_thread, g) != 0) {
         fprintf(stderr, "brink: cannot start: out of memory or threads\n");
@@ -487,8 +510,12 @@ static void reload(struct gateway *g, const char *path)
 /* The pipeline took a new configuration over: the connection follows. */
 static void follow_reload(struct gateway *g, struct config *config)
 {
-    session_reload(g->session, config);
     inbox_set_payload_max(g->inbox, config->limits.payload_bytes);
+    if (session_reload(g->session, config) != BRINK_OK) {
+        log_event(LOG_LEVEL_ERROR,
+                  "out of memory, subscriptions stay as they were; reload again",
+                  LOG_END);
+    }
     log_configure(config->log.level, config->log.format);
     if (g->current != g->config) {
         config_free(g->current);
@@ -537,6 +564,22 @@ static void tell_subscribed(struct gateway *g)
     notify_send(g->ready ? status_line(g) : "STATUS=connecting to the broker");
 }
 
+/* What the broker's session may hold is noted by the outbox's owner. */
+static void tell_filters(struct gateway *g)
+{
+    struct buffer filters = {0};
+    if (session_filters(g->session, &filters) && buffer_ok(&filters)) {
+        pthread_mutex_lock(&g->orders.lock);
+        struct buffer before = g->orders.filters;
+        g->orders.filters = filters;
+        g->orders.has_filters = true;
+        pthread_mutex_unlock(&g->orders.lock);
+        filters = before;
+        inbox_wake(g->inbox);
+    }
+    buffer_finish(&filters);
+}
+
 static void supervise(struct gateway *g, const char *path, int signals)
 {
     notify_send("STATUS=connecting to the broker");
@@ -544,6 +587,7 @@ static void supervise(struct gateway *g, const char *path, int signals)
         struct mono now = g->clock->mono(g->clock->ctx), wake;
         session_step(g->session, now, &wake);
         tell_subscribed(g);
+        tell_filters(g);
         finish_reload(g, path);
         int64_t us = wake.us - now.us;
         int ms = us <= 0 ? 0 : us > 60 * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;
@@ -597,6 +641,8 @@ static void stop(struct gateway *g)
     config_free(g->orders.config);
     ruleset_free(g->orders.rules);
     config_free(g->config);
+    buffer_finish(&g->orders.filters);
+    buffer_finish(&g->held);
     buffer_finish(&g->filters);
 }
 

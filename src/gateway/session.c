@@ -9,10 +9,10 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "gateway/subscriptions.h"
 
 #define STATUS_TAG UINT64_MAX /* of the status message; filters have their index */
 #define STOP_TIMEOUT_US (2 * US_PER_S) /* for the status and the disconnect at a stop */
-#define RETRY_SUBSCRIBE_US (10 * US_PER_S)
 #define ONLINE                                                                           \
     "{\"status\":\"online\",\"gateway_id\":\"%s\",\"version\":\"" BRINK_VERSION "\"}"
 #define OFFLINE "{\"status\":\"offline\",\"gateway_id\":\"%s\"}"
@@ -24,12 +24,17 @@ struct session {
     struct mqtt_client *client;
     int fd;
     char *online, *offline;
-    char *gone; /* filters of the last run, until the broker was told */
-    bool connected, subscribed, session_known;
-    size_t wanted;     /* subscriptions asked for and not yet answered */
-    bool refused;      /* one of them was */
-    struct mono retry; /* a refused subscription is asked for again */
+    bool connected, subscribed;
+    struct subscriptions subscriptions;
+    size_t given_up; /* of those, as last told */
 };
+
+static uint32_t packet_bytes_max(const struct config *c)
+{
+    /* A payload just too large still comes and is counted; what is far too large the
+     * broker keeps. */
+    return c->limits.payload_bytes + 2 * TOPIC_BYTES_MAX;
+}
 
 void session_options(const struct config *c, const char *suffix, char *id,
                      size_t id_bytes, struct mqtt_options *ret_options)
@@ -49,9 +54,7 @@ void session_options(const struct config *c, const char *suffix, char *id,
         .tls_insecure = c->mqtt.tls.insecure,
         .keep_alive_us = c->mqtt.keep_alive_us,
         .session_expiry_us = c->mqtt.session_expiry_us,
-        /* A payload just too large still comes and is counted; what is far too large the
-         * broker keeps. */
-        .packet_bytes_max = c->limits.payload_bytes + 2 * TOPIC_BYTES_MAX,
+        .packet_bytes_max = packet_bytes_max(c),
     };
 }
 
@@ -87,7 +90,7 @@ static char *status_text(const char *format, const char *gateway)
 }
 
 enum brink_status session_new(const struct config *config, struct inbox *inbox,
-                              const struct clock *clock, const char *was_subscribed,
+                              const struct clock *clock, struct text was_subscribed,
                               struct session **ret_session)
 {
     char id[1024];
@@ -98,17 +101,23 @@ enum brink_status session_new(const struct config *config, struct inbox *inbox,
     }
     s->config = config;
     s->clock = clock;
+    s->subscriptions.n_servers = config->mqtt.n_servers;
     s->inbox = inbox;
     s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->online = status_text(ONLINE, config->gateway.id);
     s->offline = status_text(OFFLINE, config->gateway.id);
-    s->gone = text_dup(text_of(was_subscribed ? was_subscribed : ""));
     session_options(config, "", id, sizeof id, &options);
     options.will_topic = config->mqtt.status_topic;
     options.will_payload = s->offline;
     const struct mqtt_callbacks callbacks = {s, on_message, on_event};
     enum brink_status status = BRINK_E_NOMEM;
-    if (s->fd >= 0 && s->online && s->offline && s->gone) {
+    if (s->fd >= 0 && s->online && s->offline) {
+        status = subscriptions_remember(&s->subscriptions, was_subscribed);
+    }
+    if (status == BRINK_OK) {
+        status = subscriptions_want(&s->subscriptions, config);
+    }
+    if (status == BRINK_OK) {
         status = mqtt_client_new(&options, &callbacks, &s->client);
     }
     if (status != BRINK_OK) {
@@ -159,7 +168,7 @@ void session_free(struct session *s)
     }
     free(s->online);
     free(s->offline);
-    free(s->gone);
+    subscriptions_finish(&s->subscriptions);
     free(s);
 }
 
@@ -178,114 +187,93 @@ bool session_is_connected(const struct session *s)
     return s->connected;
 }
 
-void session_filters(const struct config *c, struct buffer *out)
+bool session_filters(struct session *s, struct buffer *out)
 {
-    for (size_t i = 0; i < c->n_telemetry; i++) {
-        buffer_cstring(out, c->telemetry[i].pattern.filter);
-        buffer_char(out, '\n');
+    bool changed = s->subscriptions.changed;
+    s->subscriptions.changed = false;
+    if (changed) {
+        subscriptions_lines(&s->subscriptions, out);
     }
+    return changed;
 }
 
-static const struct telemetry_config *find_filter(const struct config *c,
-                                                  struct text filter)
+/* Asks for what is due, and says what has become of all of it. */
+static void pursue(struct session *s, struct mono now)
 {
-    for (size_t i = 0; i < c->n_telemetry; i++) {
-        if (text_equal(text_of(c->telemetry[i].pattern.filter), filter)) {
-            return &c->telemetry[i];
+    const struct subscription *next;
+    while ((next = subscriptions_next(&s->subscriptions, now))) {
+        uint64_t tag = next->tag;
+        if (next->leaving) {
+            log_event(LOG_LEVEL_INFO, "unsubscribing", LOG_S("filter", next->filter));
+        }
+        enum brink_status status =
+            next->leaving ? mqtt_unsubscribe(s->client, next->filter, tag)
+                          : mqtt_subscribe(s->client, next->filter, next->qos, tag);
+        if (status != BRINK_OK) {
+            subscriptions_failed(&s->subscriptions, tag, now);
         }
     }
-    return NULL;
-}
-
-static void unsubscribe(struct session *s, const char *filter)
-{
-    log_event(LOG_LEVEL_INFO, "unsubscribing", LOG_S("filter", filter));
-    if (mqtt_unsubscribe(s->client, filter) != BRINK_OK) {
-        log_event(LOG_LEVEL_WARNING, "not unsubscribed, its messages are dropped",
-                  LOG_S("filter", filter));
+    if (s->subscriptions.given_up != s->given_up) {
+        s->given_up = s->subscriptions.given_up;
+        log_event(LOG_LEVEL_WARNING,
+                  "too many filters to unsubscribe from, forgetting the oldest; end the "
+                  "session at the broker",
+                  LOG_I("forgotten", s->given_up));
     }
-}
-
-static void subscribe(struct session *s, size_t i)
-{
-    const struct telemetry_config *t = &s->config->telemetry[i];
-    if (mqtt_subscribe(s->client, t->pattern.filter, t->qos, i) == BRINK_OK) {
-        s->wanted++;
-    } else {
-        s->refused = true;
-    }
-}
-
-static void settle(struct session *s, struct mono now)
-{
-    if (s->wanted > 0) {
+    /* While an answer is missing nothing is known to have changed: a reload's new filter
+     * does not stop the clocks of all the others. */
+    if (subscriptions_busy(&s->subscriptions)) {
         return;
     }
-    if (s->refused) {
-        s->retry.us = now.us + RETRY_SUBSCRIBE_US;
-        return;
-    }
-    if (!s->subscribed) {
-        s->subscribed = true;
+    bool complete = subscriptions_complete(&s->subscriptions);
+    if (complete && !s->subscribed) {
         say(s, s->online);
         log_event(LOG_LEVEL_INFO, "subscribed", LOG_I("filters", s->config->n_telemetry));
     }
+    s->subscribed = complete;
 }
 
-static void subscribe_all(struct session *s, struct mono now)
-{
-    s->wanted = 0;
-    s->refused = false;
-    s->retry.us = INT64_MAX;
-    for (size_t i = 0; i < s->config->n_telemetry; i++) {
-        subscribe(s, i);
-    }
-    settle(s, now);
-}
-
-static void on_connected(struct session *s, const struct mqtt_event *e, struct mono now)
+static void on_connected(struct session *s, const struct mqtt_event *e)
 {
     count(COUNT_MQTT_CONNECTS);
     log_event(LOG_LEVEL_INFO, "connected to the broker",
               LOG_S("session", e->session_present ? "resumed" : "new"));
     s->connected = true;
-    /* What the last run subscribed to and this one does not want is still in a resumed
-     * session. */
-    for (char *line = s->gone, *end; e->session_present && *line; line = end + 1) {
-        end = strchr(line, '\n');
-        if (!end) {
-            break;
-        }
-        *end = '\0';
-        if (!find_filter(s->config, text_of(line))) {
-            unsubscribe(s, line);
-        }
-    }
-    s->gone[0] = '\0';
-    if (e->session_present && s->session_known) {
-        s->wanted = 0;
-        s->refused = false;
-        s->subscribed = false;
-        settle(s, now);
-    } else {
-        subscribe_all(s, now);
-    }
-    s->session_known = true;
+    subscriptions_connected(&s->subscriptions, e->server, e->session_present);
 }
 
-static void on_subscribed(struct session *s, const struct mqtt_event *e, struct mono now)
+static void on_lost(struct session *s, const struct mqtt_event *e)
 {
-    s->wanted -= s->wanted > 0;
-    if (e->reason < 0 || e->reason >= 0x80) {
-        const char *filter = e->tag < s->config->n_telemetry
-                                 ? s->config->telemetry[e->tag].pattern.filter
-                                 : "?";
-        log_event(
-            LOG_LEVEL_ERROR, "the broker refused a subscription; see its access list",
-            LOG_S("filter", filter), LOG_I("reason", e->reason), LOG_S("why", e->why));
-        s->refused = true;
+    s->connected = s->subscribed = false;
+    subscriptions_lost(&s->subscriptions);
+    log_event(LOG_LEVEL_WARNING, "connection to the broker lost, connecting again",
+              LOG_S("why", e->why));
+}
+
+static void on_answered(struct session *s, const struct mqtt_event *e, struct mono now)
+{
+    const struct subscription *of =
+        subscriptions_answered(&s->subscriptions, e->tag, e->reason, now);
+    if (!of) {
+        return;
     }
-    settle(s, now);
+    if (of->refused && of->leaving) {
+        log_event(LOG_LEVEL_WARNING,
+                  "the broker refused to unsubscribe; its messages are dropped, asking "
+                  "again",
+                  LOG_S("filter", of->filter), LOG_I("reason", e->reason));
+    } else if (of->refused) {
+        log_event(LOG_LEVEL_ERROR,
+                  "the broker refused a subscription; see its access list",
+                  LOG_S("filter", of->filter), LOG_I("reason", e->reason),
+                  LOG_S("why", e->why));
+    } else if (!of->leaving && e->reason < of->asked_qos) {
+        log_event(LOG_LEVEL_WARNING,
+                  "the broker grants a lower QoS than asked for; messages may be lost or "
+                  "come twice",
+                  LOG_S("filter", of->filter), LOG_I("asked", of->asked_qos),
+                  LOG_I("granted", e->reason));
+    }
 }
 
 void session_step(struct session *s, struct mono now, struct mono *ret_wake)
@@ -297,7 +285,7 @@ void session_step(struct session *s, struct mono now, struct mono *ret_wake)
     while (mqtt_next_event(s->client, &e)) {
         switch (e.kind) {
         case MQTT_CONNECTED:
-            on_connected(s, &e, now);
+            on_connected(s, &e);
             break;
         case MQTT_CONNECT_FAILED:
             count(COUNT_MQTT_CONNECT_FAILURES);
@@ -305,13 +293,11 @@ void session_step(struct session *s, struct mono now, struct mono *ret_wake)
                       LOG_S("why", e.why));
             break;
         case MQTT_LOST:
-            s->connected = s->subscribed = false;
-            log_event(LOG_LEVEL_WARNING,
-                      "connection to the broker lost, connecting again",
-                      LOG_S("why", e.why));
+            on_lost(s, &e);
             break;
         case MQTT_SUBSCRIBED:
-            on_subscribed(s, &e, now);
+        case MQTT_UNSUBSCRIBED:
+            on_answered(s, &e, now);
             break;
         case MQTT_REFUSED:
             log_event(LOG_LEVEL_WARNING, "the broker refused the status message",
@@ -322,47 +308,18 @@ void session_step(struct session *s, struct mono now, struct mono *ret_wake)
             break;
         }
     }
-    if (s->connected && s->refused && s->wanted == 0) {
-        if (now.us >= s->retry.us) {
-            subscribe_all(s, now);
-        } else if (s->retry.us < ret_wake->us) {
-            *ret_wake = s->retry;
-        }
-    }
+    pursue(s, now);
     /* Something may have come between the read and the last event. */
-    struct mono again;
-    mqtt_client_step(s->client, now, &again);
-    ret_wake->us = again.us < ret_wake->us ? again.us : ret_wake->us;
+    mqtt_client_step(s->client, now, ret_wake);
+    struct mono due = subscriptions_due(&s->subscriptions);
+    ret_wake->us = due.us < ret_wake->us ? due.us : ret_wake->us;
 }
 
-void session_reload(struct session *s, const struct config *config)
+enum brink_status session_reload(struct session *s, const struct config *config)
 {
-    const struct config *old = s->config;
     s->config = config;
-    if (!s->connected) {
-        s->session_known = false; /* subscribe to all of it when connected */
-        for (size_t i = 0; i < old->n_telemetry; i++) {
-            const char *filter = old->telemetry[i].pattern.filter;
-            size_t have = strlen(s->gone), n = strlen(filter);
-            char *grown = realloc(s->gone, have + n + 2);
-            if (grown) {
-                memcpy(grown + have, filter, n);
-                memcpy(grown + have + n, "\n", 2);
-                s->gone = grown;
-            }
-        }
-        return;
-    }
-    for (size_t i = 0; i < old->n_telemetry; i++) {
-        if (!find_filter(config, text_of(old->telemetry[i].pattern.filter))) {
-            unsubscribe(s, old->telemetry[i].pattern.filter);
-        }
-    }
-    for (size_t i = 0; i < config->n_telemetry; i++) {
-        const struct telemetry_config *t = &config->telemetry[i];
-        const struct telemetry_config *was = find_filter(old, text_of(t->pattern.filter));
-        if (!was || was->qos != t->qos) {
-            subscribe(s, i);
-        }
-    }
+    mqtt_client_announce(s->client, packet_bytes_max(config));
+    enum brink_status status = subscriptions_want(&s->subscriptions, config);
+    on_event(s); /* the next step asks */
+    return status;
 }

@@ -127,6 +127,7 @@ static void begin(struct mqtt_client *c, struct mono now)
     c->tls_error[0] = '\0';
     mqtt_unlock(c);
     c->deadline.us = now.us + CONNECT_TIMEOUT_S * US_PER_S + CONNECT_GRACE_US;
+    c->announced = c->packet_bytes_max;
     int rc = link_connect(l);
     if (rc != MQTTASYNC_SUCCESS) {
         l->spoiled = true;
@@ -179,6 +180,41 @@ static void check(struct mqtt_client *c, struct mono now)
     }
 }
 
+/* Waits until the phase is DOWN. */
+static void await_down(struct mqtt_client *c, int64_t timeout_us)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t us = until.tv_nsec / 1000 + timeout_us % US_PER_S;
+    until.tv_sec += (time_t)(timeout_us / US_PER_S + us / US_PER_S);
+    until.tv_nsec = (long)(us % US_PER_S * 1000);
+    mqtt_lock(c);
+    while (c->phase != DOWN &&
+           pthread_cond_timedwait(&c->changed, &c->lock, &until) == 0) {}
+    mqtt_unlock(c);
+}
+
+/* Ends the connection, if there is one, and says so; its will is published. */
+static void give_back(struct mqtt_client *c, const char *why)
+{
+    mqtt_lock(c);
+    bool connected = c->phase == CONNECTED;
+    if (connected) {
+        link_lose(c->link, why);
+        c->phase = DISCONNECTING;
+    }
+    mqtt_unlock(c);
+    if (!connected) {
+        return;
+    }
+    /* Should Paho not get it done in that time, the next step gives the handle up. */
+    c->deadline.us = INT64_MIN;
+    if (link_disconnect(c->link, 0, DISCONNECT_WITH_WILL) == MQTTASYNC_SUCCESS) {
+        await_down(c, DISCONNECT_TIMEOUT_US);
+    }
+    wake(c);
+}
+
 void mqtt_client_step(struct mqtt_client *c, struct mono now, struct mono *ret_wake)
 {
     enum phase phase = phase_of(c);
@@ -195,6 +231,10 @@ void mqtt_client_step(struct mqtt_client *c, struct mono now, struct mono *ret_w
     }
     if (phase == CONNECTED && now.us >= c->check_at.us) {
         check(c, now);
+        phase = phase_of(c);
+    }
+    if (phase == CONNECTED && c->is_v5 && c->announced < c->packet_bytes_max) {
+        give_back(c, "connecting anew to announce larger packets");
         phase = phase_of(c);
     }
     if (phase == DOWN) {
@@ -338,20 +378,6 @@ failed:
     return st;
 }
 
-/* Waits until the phase is DOWN. */
-static void await_down(struct mqtt_client *c, int64_t timeout_us)
-{
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t us = until.tv_nsec / 1000 + timeout_us % US_PER_S;
-    until.tv_sec += (time_t)(timeout_us / US_PER_S + us / US_PER_S);
-    until.tv_nsec = (long)(us % US_PER_S * 1000);
-    mqtt_lock(c);
-    while (c->phase != DOWN &&
-           pthread_cond_timedwait(&c->changed, &c->lock, &until) == 0) {}
-    mqtt_unlock(c);
-}
-
 void mqtt_client_free(struct mqtt_client *c, int64_t timeout_us)
 {
     if (!c) {
@@ -394,22 +420,12 @@ void mqtt_client_free(struct mqtt_client *c, int64_t timeout_us)
 
 void mqtt_client_drop(struct mqtt_client *c)
 {
-    mqtt_lock(c);
-    bool connected = c->phase == CONNECTED;
-    if (connected) {
-        link_lose(c->link, "given up");
-        c->phase = DISCONNECTING;
-    }
-    mqtt_unlock(c);
-    if (!connected) {
-        return;
-    }
-    /* Should Paho not get it done in that time, the next step gives the handle up. */
-    c->deadline.us = INT64_MIN;
-    if (link_disconnect(c->link, 0, DISCONNECT_WITH_WILL) == MQTTASYNC_SUCCESS) {
-        await_down(c, DISCONNECT_TIMEOUT_US);
-    }
-    wake(c);
+    give_back(c, "given up");
+}
+
+void mqtt_client_announce(struct mqtt_client *c, uint32_t packet_bytes_max)
+{
+    c->packet_bytes_max = packet_bytes_max;
 }
 
 /* ---- Asking ---- */
@@ -499,16 +515,18 @@ enum brink_status mqtt_subscribe(struct mqtt_client *c, const char *filter, int 
     return op_finish(c, op, link_subscribe(op->link, filter, qos, op));
 }
 
-enum brink_status mqtt_unsubscribe(struct mqtt_client *c, const char *filter)
+enum brink_status mqtt_unsubscribe(struct mqtt_client *c, const char *filter,
+                                   uint64_t tag)
 {
     if (!filter_is_valid(filter)) {
         return BRINK_E_RANGE;
     }
-    if (!mqtt_is_connected(c)) {
-        return BRINK_E_STATE;
+    struct op *op;
+    enum brink_status st = op_new(c, MQTT_UNSUBSCRIBED, tag, false, &op);
+    if (st != BRINK_OK) {
+        return st;
     }
-    return link_unsubscribe(c->link, filter) == MQTTASYNC_SUCCESS ? BRINK_OK
-                                                                  : BRINK_E_STATE;
+    return op_finish(c, op, link_unsubscribe(op->link, filter, op));
 }
 
 static size_t varint_bytes(size_t n)

@@ -46,18 +46,20 @@ struct mqtt_options {
 };
 
 enum mqtt_event_kind {
-    /* session_present, the broker's packet_bytes_max; why: which server */
+    /* server, session_present, the broker's packet_bytes_max; why: which server */
     MQTT_CONNECTED,
     MQTT_CONNECT_FAILED, /* why */
     MQTT_LOST,           /* why; what was not answered before will not be */
     /* tag; reason: granted QoS, or failure (0x80 and above, -1: not sent) */
     MQTT_SUBSCRIBED,
-    MQTT_PUBLISHED, /* tag: acknowledged (QoS 0: written) */
-    MQTT_REFUSED,   /* tag, reason: the broker refused (-1: it was not sent) */
+    MQTT_UNSUBSCRIBED, /* tag; reason: as above, below 0x80: the filter is gone */
+    MQTT_PUBLISHED,    /* tag: acknowledged (QoS 0: written) */
+    MQTT_REFUSED,      /* tag, reason: the broker refused (-1: it was not sent) */
 };
 
 struct mqtt_event {
     enum mqtt_event_kind kind;
+    size_t server; /* index in the options' servers */
     bool session_present;
     uint32_t broker_packet_bytes_max; /* 0: none */
     int reason;                       /* MQTT 5 reason code; -1: none */
@@ -95,14 +97,17 @@ bool mqtt_is_connected(const struct mqtt_client *c);
 /* Gives the present connection up, as if lost; the next attempt comes after the usual
  * pause. */
 void mqtt_client_drop(struct mqtt_client *c);
+/* Another packet_bytes_max, at least 1. MQTT 5 announces it in CONNECT only: where the
+ * present connection announced less, the next step gives it up (MQTT_LOST) to make
+ * another. A smaller one is told with the next connection, whenever that comes. */
+void mqtt_client_announce(struct mqtt_client *c, uint32_t packet_bytes_max);
 
-/* Asks for (un)subscription now; answered by MQTT_SUBSCRIBED. E_STATE: not connected;
- * E_RANGE: filter invalid; E_LIMIT: too many in flight. */
+/* Asks for (un)subscription now; answered by MQTT_SUBSCRIBED or MQTT_UNSUBSCRIBED.
+ * E_STATE: not connected; E_RANGE: filter invalid; E_LIMIT: too many in flight. */
 enum brink_status mqtt_subscribe(struct mqtt_client *c, const char *filter, int qos,
                                  uint64_t tag) BRINK_MUST_CHECK;
-/* Not answered. */
-enum brink_status mqtt_unsubscribe(struct mqtt_client *c,
-                                   const char *filter) BRINK_MUST_CHECK;
+enum brink_status mqtt_unsubscribe(struct mqtt_client *c, const char *filter,
+                                   uint64_t tag) BRINK_MUST_CHECK;
 /* Answered by MQTT_PUBLISHED or MQTT_REFUSED with the tag. content_type (MQTT 5 only) may
  * be NULL. A QoS or a retain flag that the broker announced not to take is lowered to
  * what it takes. E_STATE: not connected; E_RANGE: topic invalid or packet larger than the

@@ -70,6 +70,7 @@ static void connect_succeeded(struct link *l, bool session_present, MQTTProperti
             announced(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
         c->broker_retains = announced(p, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0;
         c->begun->event = (struct mqtt_event){.kind = MQTT_CONNECTED,
+                                              .server = (size_t)(l->server - c->servers),
                                               .session_present = session_present,
                                               .broker_packet_bytes_max = bytes_max,
                                               .reason = -1};
@@ -288,6 +289,18 @@ static void on_subscribe_success5(void *ctx, MQTTAsync_successData5 *data)
     op_end(ctx, DONE, (int)data->reasonCode);
 }
 
+static void on_unsubscribe_success(void *ctx, MQTTAsync_successData *data)
+{
+    (void)data;
+    op_end(ctx, DONE, 0);
+}
+
+/* Also where the broker refused: Paho gives the reason for what it is. */
+static void on_unsubscribe_success5(void *ctx, MQTTAsync_successData5 *data)
+{
+    op_end(ctx, DONE, (int)data->reasonCode);
+}
+
 static void on_failure(void *ctx, MQTTAsync_failureData *data)
 {
     op_fail(ctx, data->code, data->code);
@@ -479,9 +492,17 @@ int link_subscribe(struct link *l, const char *filter, int qos, struct op *op)
     return MQTTAsync_subscribe(l->handle, filter, qos, &response);
 }
 
-int link_unsubscribe(struct link *l, const char *filter)
+int link_unsubscribe(struct link *l, const char *filter, struct op *op)
 {
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.context = op;
+    if (l->client->is_v5) {
+        response.onSuccess5 = on_unsubscribe_success5;
+        response.onFailure5 = on_failure5;
+    } else {
+        response.onSuccess = on_unsubscribe_success;
+        response.onFailure = on_failure;
+    }
     return MQTTAsync_unsubscribe(l->handle, filter, &response);
 }
 

@@ -50,12 +50,13 @@ struct mqtt_client {
     char *will_topic, *will_payload;
     bool is_v5, clean, insecure;
     int keep_alive_s;
-    uint32_t session_expiry_s, packet_bytes_max;
+    uint32_t session_expiry_s;
     struct mqtt_callbacks callbacks;
 
     /* The driver's own. */
     size_t current; /* server */
     struct backoff backoff;
+    uint32_t packet_bytes_max, announced; /* to be announced; by the last attempt */
     bool scheduled, up_seen;
     bool doubted; /* Paho said once that it is not connected */
     struct mono next_at, up_since, deadline, check_at;
@@ -92,7 +93,7 @@ void link_free(struct link *l); /* and all that it still had in flight; NULL is 
 int link_connect(struct link *l);
 int link_disconnect(struct link *l, int64_t timeout_us, int reason);
 int link_subscribe(struct link *l, const char *filter, int qos, struct op *op);
-int link_unsubscribe(struct link *l, const char *filter);
+int link_unsubscribe(struct link *l, const char *filter, struct op *op);
 int link_publish(struct link *l, const char *topic, struct text payload, int qos,
                  bool retain, const char *content_type, struct op *op);
 

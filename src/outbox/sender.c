@@ -210,7 +210,8 @@ static void take_event_of_broker(struct sender *s, const struct mqtt_event *e)
         on_refused(s, q, e->reason);
         break;
     case MQTT_SUBSCRIBED:
-        break;
+    case MQTT_UNSUBSCRIBED:
+        break; /* never asked for here */
     }
 }
 

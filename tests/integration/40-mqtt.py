@@ -9,8 +9,9 @@ import subprocess
 import time
 import unittest
 
-from lib import proxy, tls
-from lib.harness import Case, free_port, wait_for
+from lib import mqtt, proxy, tls
+from lib.harness import Case, free_port, merge, wait_for
+from lib.mqtt import SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 
 SEEN = [{"id": "seen", "when": "m > 0"}]
 
@@ -198,6 +199,85 @@ class Mqtt(Case):
         self.send_raw("one/gone", "1")
         self.fence()
         self.assertEqual(self.brink.metric("messages_received_total"), received + 1)  # the fence alone
+
+    def through_proxy(self, config=None):
+        self.start_broker()
+        between = proxy.Proxy(self.broker.port)
+        self.addCleanup(between.close)
+        self.brink = self.gateway(SEEN, start=False, config=merge(config or {}, {
+            "mqtt": {"servers": [f"mqtt://127.0.0.1:{between.port}"]}}))
+        return between
+
+    def test_link_cut_before_the_subscription_was_granted(self):
+        for kind in (SUBSCRIBE, SUBACK):
+            with self.subTest(kind=kind):
+                self.anew()
+                between = self.through_proxy()
+                between.cut_before(lambda data, kind=kind: kind in mqtt.kinds(data))
+                self.brink.start()  # ready is subscribed
+                self.assertRegex(self.brink.log(), "lost")
+                self.send("d1", None, m=1)
+                self.alerts.take("OPEN")
+
+    def test_link_cut_while_a_reload_subscribes(self):
+        for kind in (SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK):
+            with self.subTest(kind=kind):
+                self.anew()
+                entries = [{"topic": f"{name}/{{device}}", "format": "value", "metric": "m"}
+                           for name in ("old", "new")]
+                fence = {"topic": "tenant/{tenant}/device/{device}/telemetry"}
+                between = self.through_proxy({"telemetry": [fence, entries[0]]})
+                self.brink.start()
+                between.cut_before(lambda data, kind=kind: kind in mqtt.kinds(data))
+                self.brink.configure({**self.brink.config, "telemetry": [fence, entries[1]]})
+                connects = self.brink.metric("mqtt_connects_total")
+                self.brink.hang_up()
+                wait_for(lambda: self.brink.metric("mqtt_connects_total") > connects, "a connection made again")
+                self.brink.wait_ready()
+                self.send_raw("new/d1", "1")
+                self.alerts.take("OPEN", device="d1")
+                self.assert_not_subscribed("old/d1")
+
+    def assert_not_subscribed(self, topic):
+        def gone():
+            received = self.brink.metric("messages_received_total")
+            self.send_raw(topic, "1")
+            self.fence()
+            return self.brink.metric("messages_received_total") == received + 1  # the fence alone
+
+        wait_for(gone, f"{topic} to be left")
+
+    def test_filter_gone_is_left_even_if_the_first_run_after_it_crashed(self):
+        fence = {"topic": "tenant/{tenant}/device/{device}/telemetry"}
+        old = {"topic": "old/{device}", "format": "value", "metric": "m"}
+        between = self.through_proxy({"telemetry": [fence, old]})
+        self.brink.start()
+        self.brink.stop()
+        self.brink.configure({**self.brink.config, "telemetry": [fence]})
+        between.refuse()  # this run starts, but never reaches the broker
+        self.brink.start(ready=False)
+        self.counted("mqtt_connect_failures_total")
+        self.brink.kill()
+        between.heal()
+        self.brink.start()
+        self.assert_not_subscribed("old/d1")
+        # And it is noted no longer: the next start does not ask again.
+        self.brink.stop()
+        lines = len(self.brink.log().splitlines())
+        self.brink.start()
+        self.assertNotIn("unsubscribing", "\n".join(self.brink.log().splitlines()[lines:]))
+
+    def test_refused_subscription_is_told_and_asked_for_again(self):
+        between = self.through_proxy({"telemetry": [
+            {"topic": "tenant/{tenant}/device/{device}/telemetry"},
+            {"topic": "secret/{device}", "format": "value", "metric": "m"}]})
+        between.alter(lambda data: data[:-1] + b"\x87" if SUBACK in mqtt.kinds(data) else None)
+        self.brink.start(ready=False)
+        self.logged("refused a subscription.*reason=135")
+        self.assertEqual(self.brink.http("/readyz")[0], 503)
+        self.send("d1", None, m=1)
+        self.alerts.take("OPEN", device="d1")
+        self.brink.wait_ready(20)  # asked again after 10 s
 
     def test_inbox_0_loses_nothing_to_kill_9(self):
         self.site([{"id": "n", "rule_type": "WINDOW", "metric_name": "m", "aggregation": "count",

@@ -159,6 +159,41 @@ class Reload(Case):
         self.assertEqual(self.alerts.take("OPEN")["_message"].topic, "alerts/v2/acme/d1/r")
         self.assertTrue(any(line.startswith("{") for line in self.brink.log().splitlines()))
 
+    def test_larger_payloads_are_taken_after_a_reload(self):
+        """The broker keeps back what is larger than we announced (MQTT 5): a reload has to tell it."""
+        for version in (5, "3.1.1"):
+            with self.subTest(version=version):
+                self.anew()
+                self.site([{"id": "r", "when": "m > 0"}], config={"mqtt": {"version": version},
+                                                                  "limits": {"payload_bytes": 1000}})
+
+                def large(device, size):
+                    self.send_raw(f"tenant/acme/device/{device}/telemetry",
+                                  '{"metrics": {"m": 1}, "pad": "' + "x" * size + '"}')
+
+                large("before", 2000000)
+                self.fence()
+                self.assertEqual(self.alerts.all(), [])
+                self.brink.configure({**self.brink.config, "limits": {"payload_bytes": 3000000}})
+                connects = self.brink.metric("mqtt_connects_total")
+                self.reload()
+                for k in range(50):  # nothing of what comes meanwhile is lost
+                    self.send(f"d{k}", None, m=1)
+                wait_for(lambda: version != 5 or self.brink.metric("mqtt_connects_total") > connects,
+                         "the larger size to be announced")
+                self.brink.wait_ready()
+                large("after", 2000000)
+                self.alerts.take("OPEN", device="after")
+                self.fence()
+                self.assertEqual(len(self.alerts.all()), 51)
+                # Less needs no new connection.
+                connects = self.brink.metric("mqtt_connects_total")
+                self.brink.configure({**self.brink.config, "limits": {"payload_bytes": 1000}})
+                self.reload()
+                large("less", 2000000)
+                self.counted("messages_dropped_total", 'reason="too_large"')
+                self.assertEqual(self.brink.metric("mqtt_connects_total"), connects)
+
     def test_reload_under_load_applies_every_reading(self):
         rules = [{"id": "n", "when": "count(m, 1d) > 1e9"}]
         self.site(rules)

@@ -114,6 +114,9 @@ class Process:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def hang_up(self):
+        self.signal(signal.SIGHUP)
+
     def freeze(self):
         self.signal(signal.SIGSTOP)
 
@@ -336,9 +339,6 @@ class Brink(Process):
     def metric(self, name, label=None):
         """brink_NAME{label}; 0 when it was never counted."""
         return self.metrics().get(f"brink_{name}" + (f"{{{label}}}" if label else ""), 0.0)
-
-    def hang_up(self):
-        self.signal(signal.SIGHUP)
 
     def memory(self):
         """Resident bytes now."""

@@ -11,7 +11,7 @@ import threading
 import time
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
-SUBSCRIBE, SUBACK, DISCONNECT = 8, 9, 14
+SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, DISCONNECT = 8, 9, 10, 11, 14
 
 # MQTT 5 property identifiers by the kind of their value.
 _BYTE = {0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A}
@@ -86,6 +86,19 @@ def _read_properties(data, at):
         else:
             raise ValueError(f"unknown MQTT 5 property {kind}")
     return found, end
+
+
+def kinds(data):
+    """Of the packets that begin in these bytes, which begin with one."""
+    found, at = [], 0
+    while at + 1 < len(data):
+        found.append(data[at] >> 4)
+        try:
+            length, at = _read_number(data, at + 1)
+        except IndexError:
+            break
+        at += length
+    return found
 
 
 class Client:

@@ -11,9 +11,12 @@ class Proxy:
 
     stall()   bytes stop in both directions, connections stay open
     refuse()  open connections are reset, new ones are closed at once
+    alter(f)      the first piece for which f(piece) is bytes goes on as those, once
     delay(s)  every piece waits s seconds
     block(b)  connections whose first bytes have b in them are reset, now and from now on; None: no more
     cut(n)    connections are reset after n more bytes from the server (0: now)
+    cut_before(f)  the connection is reset in place of the first piece for which f(piece) is true, once
+    alter(f)      the first piece for which f(piece) is bytes goes on as those, once
     heal()    as at the start
     """
 
@@ -21,7 +24,7 @@ class Proxy:
         self.target = target
         self._stalled = threading.Event()
         self._refusing, self._delay, self._left, self._stop = False, 0.0, None, False
-        self._blocked, self._first = None, {}
+        self._blocked, self._first, self._before, self._alter = None, {}, None, None
         self._pairs, self._lock = set(), threading.Lock()
         self.accepted = 0
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -52,8 +55,15 @@ class Proxy:
         else:
             self._cut_all()
 
+    def cut_before(self, true_of):
+        self._before = true_of
+
+    def alter(self, to):
+        self._alter = to
+
     def heal(self):
         self._refusing, self._delay, self._left, self._blocked = False, 0.0, None, None
+        self._before = self._alter = None
         self._stalled.clear()
 
     def close(self):
@@ -122,6 +132,12 @@ class Proxy:
                         self._first[pair] = data
                         if self._blocked is not None and self._blocked in data:
                             raise ConnectionError
+                    if self._before is not None and self._before(data):
+                        self._before = None
+                        raise ConnectionError
+                    altered = self._alter(data) if self._alter is not None else None
+                    if altered is not None:
+                        self._alter, data = None, altered
                     if self._delay:
                         time.sleep(self._delay)
                     while self._stalled.is_set():  # read already, not yet passed on

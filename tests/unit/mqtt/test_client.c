@@ -69,11 +69,14 @@ START_TEST(test_unsubscribed_filter_brings_no_more)
     struct peer *a = connect_peer("a", versions[_i], 0);
     peer_subscribe(a, "gone", 1);
     peer_subscribe(a, "here", 1);
-    ck_assert_int_eq(mqtt_unsubscribe(a->client, "gone"), BRINK_OK);
+    ck_assert_int_eq(mqtt_unsubscribe(a->client, "gone", 77), BRINK_OK);
     peer_publish(a, "gone", "x", 1, false); /* the same connection: behind the request */
     peer_publish(a, "here", "y", 1, false);
     peer_await_messages(a, 1);
     ck_assert_str_eq(a->messages[0].payload, "y");
+    peer_await_events(a, MQTT_UNSUBSCRIBED, 1);
+    ck_assert_uint_eq(peer_event(a, MQTT_UNSUBSCRIBED, 0)->tag, 77);
+    ck_assert_int_eq(peer_event(a, MQTT_UNSUBSCRIBED, 0)->reason, 0);
     peer_free(a, US_PER_S);
 }
 END_TEST

@@ -17,6 +17,7 @@
 #define PUBREC 0x50
 #define PUBCOMP 0x70
 #define SUBSCRIBE 0x82
+#define UNSUBSCRIBE 0xa2
 
 static int listener = -1;
 static char url_text[64];
@@ -338,6 +339,51 @@ START_TEST(test_reasons_of_the_broker_are_told)
 }
 END_TEST
 
+START_TEST(test_refused_unsubscription_is_told)
+{
+    unsigned char body[128];
+    struct mqtt_options o = peer_options(&url, "a", 5);
+    struct peer *p = peer_new(&o);
+    int fd = meet(p, 5, false);
+    ck_assert_int_eq(mqtt_unsubscribe(p->client, "f", 3), BRINK_OK);
+    (void)expect_packet(fd, UNSUBSCRIBE, body);
+    char unsuback[] = {(char)0xb0, 4, (char)body[0], (char)body[1], 0, (char)0x87};
+    say(fd, unsuback, sizeof(unsuback));
+    peer_await_events(p, MQTT_UNSUBSCRIBED, 1);
+    ck_assert_uint_eq(peer_event(p, MQTT_UNSUBSCRIBED, 0)->tag, 3);
+    ck_assert_int_eq(peer_event(p, MQTT_UNSUBSCRIBED, 0)->reason, 0x87);
+    (void)close(fd);
+    peer_free(p, 0);
+}
+END_TEST
+
+START_TEST(test_larger_packets_are_announced_by_connecting_anew)
+{
+    unsigned char body[128];
+    struct mqtt_options o = peer_options(&url, "a", 5);
+    o.session_expiry_us = 3600 * US_PER_S;
+    o.packet_bytes_max = 70000;
+    struct peer *p = peer_new(&o);
+    int fd = meet(p, 5, false);
+    mqtt_client_announce(p->client, 60000); /* less: no reason to lose the connection */
+    ck_assert(is_silent(fd, p, 200));
+    ck_assert_uint_eq(peer_events(p, MQTT_LOST), 0);
+    mqtt_client_announce(p->client, 80000);
+    peer_await_events(p, MQTT_LOST, 1);
+    int again = take(p);
+    size_t n = expect_packet(again, CONNECT, body);
+    ck_assert_uint_gt(n, 21);
+    ck_assert_int_eq(memcmp(body + 16, "\x27\x00\x01\x38\x80", 5), 0);
+    SAY(again, "\x20\x03\x01\x00\x00");
+    peer_await_events(p, MQTT_CONNECTED, 2);
+    ck_assert(is_silent(again, p, 200));
+    ck_assert_uint_eq(peer_events(p, MQTT_LOST), 1);
+    (void)close(fd);
+    (void)close(again);
+    peer_free(p, 0);
+}
+END_TEST
+
 START_TEST(test_broker_that_never_answers_is_given_up)
 {
     unsigned char body[128];
@@ -406,6 +452,8 @@ static Suite *session_suite(void)
     tcase_add_test(t, test_what_the_broker_announces_is_kept_to);
     tcase_add_test(t, test_content_type_is_sent);
     tcase_add_test(t, test_reasons_of_the_broker_are_told);
+    tcase_add_test(t, test_refused_unsubscription_is_told);
+    tcase_add_test(t, test_larger_packets_are_announced_by_connecting_anew);
     tcase_add_loop_test(t, test_broker_that_never_answers_is_given_up, 0, 2);
     tcase_add_test(t, test_pauses_grow_with_jitter_from_100_ms_to_30_s);
     suite_add_tcase(s, t);

@@ -5,7 +5,7 @@
 
 #include "base/number.h"
 
-static const char *operator_of(const struct expr *comparison)
+const char *alert_operator(const struct expr *comparison)
 {
     switch (comparison ? comparison->kind : EXPR_NUMBER) {
     case EXPR_GT:
@@ -105,11 +105,11 @@ static void put_name(const struct alert_facts *f, struct text name, struct text 
         {TEXT("rule"), f->rule},
         {TEXT("name"), f->rule_name},
         {TEXT("severity"), severity_name(f->severity)},
-        {TEXT("operator"), operator_of(f->comparison)},
+        {TEXT("operator"), alert_operator(f->comparison)},
         {TEXT("metric"), metric_of(f->comparison)},
         {TEXT("event"), alert_event_name(f->event)},
     };
-    bool known = f->values_known && operator_of(f->comparison);
+    bool known = f->values_known && alert_operator(f->comparison);
     if (text_equal(name, TEXT("value"))) {
         put_number(out, known, f->left, format);
     } else if (text_equal(name, TEXT("threshold"))) {
@@ -126,7 +126,7 @@ void alert_message_print(const struct alert_facts *f, struct buffer *out)
 {
     const char *p = f->message;
     if (!p) {
-        bool compared = operator_of(f->comparison) && f->values_known;
+        bool compared = alert_operator(f->comparison) && f->values_known;
         p = compared ? "{name}: {value} {operator} {threshold}" : "{name}";
     }
     while (*p) {
@@ -146,29 +146,10 @@ void alert_message_print(const struct alert_facts *f, struct buffer *out)
 
 /* --- payload --- */
 
-static void put_json_string(struct buffer *out, struct text t)
-{
-    static const char hex[] = "0123456789abcdef";
-    buffer_char(out, '"');
-    for (size_t i = 0; i < t.n; i++) {
-        unsigned char c = (unsigned char)t.p[i];
-        if (c == '"' || c == '\\') {
-            buffer_char(out, '\\');
-            buffer_char(out, (char)c);
-        } else if (c < 0x20 || c == 0x7f) {
-            char esc[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            buffer_put(out, esc, sizeof esc);
-        } else {
-            buffer_char(out, (char)c);
-        }
-    }
-    buffer_char(out, '"');
-}
-
 static void put_key(struct buffer *out, const char *key)
 {
     buffer_char(out, ',');
-    put_json_string(out, text_of(key));
+    buffer_json_string(out, text_of(key));
     buffer_char(out, ':');
 }
 
@@ -176,7 +157,7 @@ static void put_text(struct buffer *out, const char *key, const char *value)
 {
     put_key(out, key);
     if (value) {
-        put_json_string(out, text_of(value));
+        buffer_json_string(out, text_of(value));
     } else {
         buffer_cstring(out, "null");
     }
@@ -211,7 +192,7 @@ static void put_window(struct buffer *out, const struct alert_window *w, struct 
 {
     size_t n = w->window ? span_count(w->window, w->span, now) : 0;
     buffer_cstring(out, "{\"metric_name\":");
-    put_json_string(out, text_of(w->metric));
+    buffer_json_string(out, text_of(w->metric));
     put_text(out, "aggregation", window_fn_name(w->fn));
     put_key(out, "window_seconds");
     put_double(out, w->width_us > 0, (double)w->width_us / (double)US_PER_S);
@@ -238,17 +219,17 @@ static void put_window(struct buffer *out, const struct alert_window *w, struct 
 
 static void put_details(struct buffer *out, const struct alert_facts *f)
 {
-    bool known = f->values_known && operator_of(f->comparison);
+    bool known = f->values_known && alert_operator(f->comparison);
     put_key(out, "details");
     buffer_cstring(out, "{\"expression\":");
     if (f->expression) {
-        put_json_string(out, text_of(f->expression));
+        buffer_json_string(out, text_of(f->expression));
     } else {
         buffer_cstring(out, "null");
     }
     put_key(out, "value");
     put_double(out, known, f->left);
-    put_text(out, "operator", operator_of(f->comparison));
+    put_text(out, "operator", alert_operator(f->comparison));
     put_key(out, "threshold");
     put_double(out, known, f->right);
     put_key(out, "windows");
@@ -294,9 +275,9 @@ void alert_payload_print(const struct alert_facts *f, struct buffer *out)
         if (i > 0) {
             buffer_char(out, ',');
         }
-        put_json_string(out, text_of(f->label_keys[i]));
+        buffer_json_string(out, text_of(f->label_keys[i]));
         buffer_char(out, ':');
-        put_json_string(out, text_of(f->label_values[i]));
+        buffer_json_string(out, text_of(f->label_values[i]));
     }
     buffer_char(out, '}');
     put_details(out, f);

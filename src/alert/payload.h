@@ -51,6 +51,9 @@ struct alert_facts {
     size_t n_windows;
 };
 
+/* ">" and so on; NULL: not a comparison, or none. */
+const char *alert_operator(const struct expr *comparison);
+
 /* The same for the whole life of an alert, in every process: 128 bits over rule, tenant,
  * device and onset. */
 void alert_id_print(const char *rule, const char *tenant, const char *device,

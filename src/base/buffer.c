@@ -116,3 +116,22 @@ const char *buffer_cstr(struct buffer *b)
 {
     return b->n > 0 ? b->p : "";
 }
+
+void buffer_json_string(struct buffer *b, struct text t)
+{
+    static const char hex[] = "0123456789abcdef";
+    buffer_char(b, '"');
+    for (size_t i = 0; i < t.n; i++) {
+        unsigned char c = (unsigned char)t.p[i];
+        if (c == '"' || c == '\\') {
+            buffer_char(b, '\\');
+            buffer_char(b, (char)c);
+        } else if (c < 0x20 || c == 0x7f) {
+            char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            buffer_put(b, escape, sizeof escape);
+        } else {
+            buffer_char(b, (char)c);
+        }
+    }
+    buffer_char(b, '"');
+}

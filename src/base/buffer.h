@@ -25,6 +25,8 @@ void buffer_cstring(struct buffer *b, const char *s);
 void buffer_char(struct buffer *b, char c);
 void buffer_format(struct buffer *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* As a JSON string, in quotes. What is no UTF-8 stays as it is. */
+void buffer_json_string(struct buffer *b, struct text t);
 /* Makes room for n more bytes and returns where they go, or NULL; then buffer_advance().
  */
 char *buffer_reserve(struct buffer *b, size_t n);

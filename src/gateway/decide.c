@@ -91,7 +91,7 @@ static void describe(const struct pipeline *p, const struct instance *i,
 
 static void clear_retained(struct pipeline *p, struct text topic)
 {
-    const struct outgoing out = {topic, TEXT(""), p->config->alerts.qos, true};
+    const struct outgoing out = {topic, TEXT(""), p->config->alerts.qos, true, NULL};
     p->sink.event(p->sink.ctx, &out);
 }
 
@@ -142,7 +142,7 @@ static void publish(struct pipeline *p, const struct alert_facts *f,
     bool closed = f->event == ALERT_CLOSED;
     const struct outgoing out = {buffer_view(&p->topic), buffer_view(&p->payload),
                                  p->config->alerts.qos,
-                                 p->config->alerts.retain && !closed};
+                                 p->config->alerts.retain && !closed, f};
     p->sink.event(p->sink.ctx, &out);
     note_retained(p, out.topic, closed, retained);
 }

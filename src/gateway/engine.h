@@ -79,7 +79,15 @@ void close_leaving(struct pipeline *p, struct instance *i, const char *reason);
 void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule,
                  struct text tenant, struct text device);
 
+/* The moment of the calls to come, no later than now, on both clocks. */
+static inline void set_moment(struct pipeline *p, struct mono at)
+{
+    p->now.wall.us += at.us - p->now.mono.us;
+    p->now.mono = at;
+}
+
 /* upkeep.c */
+void run_timers(struct pipeline *p, struct mono until, size_t most);
 void advance_device(struct pipeline *p, struct device *device, struct wall to);
 void catch_up(struct pipeline *p, const struct instance *i);
 void save_device(struct pipeline *p, struct device *device);

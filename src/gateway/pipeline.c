@@ -324,7 +324,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     move_timeline(device, m);
     device->seen_us = silence;
     device->heard = true;
-    device->seen_wall.us = p->now.wall.us - (p->now.mono.us - m->arrived.us);
+    device->seen_wall = p->now.wall;
     device_mark_dirty(&p->devices, device);
     p->serial++;
     p->n_touched = 0;
@@ -384,13 +384,35 @@ void pipeline_apply(struct pipeline *p, struct instant now)
         }
         history_exchange(p->history, now.mono); /* 3. one round trip for all of them */
         for (size_t k = 0; k < p->n_messages; k++) {
+            struct mono arrived = p->messages[k].message->arrived;
+            set_moment(p, arrived);
+            run_timers(p, (struct mono){arrived.us - 1}, SIZE_MAX);
             apply_message(p, &p->messages[k]);
         }
+        p->now = now;
         history_reset_batch(p->history);
         save_before_acknowledging(p);
     }
     decoder_reset(p->decoder);
     p->sink.commit(p->sink.ctx, now.mono); /* 5. durable before it is sent */
+}
+
+void pipeline_each_alert(const struct pipeline *p,
+                         void (*visit)(void *ctx, struct text rule, struct text tenant,
+                                       struct text device,
+                                       const struct alert_state *alert),
+                         void *ctx)
+{
+    const struct device *device;
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            const struct instance *x = device->instances[k];
+            if (x->alert.phase != ALERT_INACTIVE) {
+                visit(ctx, text_of(x->rule->id), text_of(device->tenant),
+                      text_of(device->id), &x->alert);
+            }
+        }
+    }
 }
 
 void pipeline_info(const struct pipeline *p, struct pipeline_info *ret_info)

@@ -27,11 +27,16 @@
                          (SPEC 4.8) */
 #define DRAIN_MAX_US (5 * US_PER_S)
 
+struct alert_facts;
+struct alert_state;
+
 /* An alert on its way out. Views for the call. */
 struct outgoing {
     struct text topic, payload;
     int qos;
     bool retain;
+    const struct alert_facts
+        *facts; /* what the payload says; NULL: it clears its topic */
 };
 
 struct pipeline_sink {
@@ -70,7 +75,9 @@ bool pipeline_is_loaded(const struct pipeline *p);
 void pipeline_add(struct pipeline *p, const struct raw_message *raw);
 /* Has the batch grown so large that it should be applied before more is added? */
 bool pipeline_is_full(const struct pipeline *p);
-/* Applies the batch and commits what it decided. */
+/* Applies the batch and commits what it decided. What is due by time before a message
+ * arrived comes before it, so that the outcome is the same however late the batch is
+ * applied. */
 void pipeline_apply(struct pipeline *p, struct instant now);
 /* Everything that is due by time alone, and housekeeping. *ret_wake: to be called again
  * not later. */
@@ -88,6 +95,13 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
 /* A clean stop: writes every device's state and what history still has to write, at most
  * timeout_us. */
 void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us);
+
+/* Every alert that is pending or firing, in no particular order. Views for the call. */
+void pipeline_each_alert(const struct pipeline *p,
+                         void (*visit)(void *ctx, struct text rule, struct text tenant,
+                                       struct text device,
+                                       const struct alert_state *alert),
+                         void *ctx);
 
 struct pipeline_info {
     size_t devices, instances, rules, firing, pending;

@@ -49,12 +49,13 @@ static bool drained(const struct pipeline *p, struct mono now)
     return idle >= DRAIN_IDLE_US || now.us - p->subscribed_at.us >= DRAIN_MAX_US;
 }
 
-static void run_timers(struct pipeline *p, struct mono now)
+/* What is due by then, each at its own moment. */
+void run_timers(struct pipeline *p, struct mono now, size_t most)
 {
     struct heap *timers = &p->devices.timers;
     struct heap_item *first;
-    for (size_t n = 0;
-         n < TIMERS_A_STEP && (first = heap_first(timers)) && first->due <= now.us; n++) {
+    for (size_t n = 0; n < most && (first = heap_first(timers)) && first->due <= now.us;
+         n++) {
         struct instance *i =
             (struct instance *)(void *)((char *)first - offsetof(struct instance, timer));
         int64_t due = exact_due(p, i, now);
@@ -67,10 +68,10 @@ static void run_timers(struct pipeline *p, struct mono now)
             (void)!heap_set(timers, first, now.us + DRAIN_IDLE_US / 2);
         } else {
             heap_remove(timers, first);
-            struct mono kept = p->now.mono;
-            p->now.mono.us = due; /* so that schedule() sees this very moment */
-            decide_by_time(p, i, (struct mono){due});
-            p->now.mono = kept;
+            struct instant kept = p->now;
+            set_moment(p, (struct mono){due}); /* so that schedule() sees it */
+            decide_by_time(p, i, p->now.mono);
+            p->now = kept;
         }
     }
 }
@@ -82,17 +83,17 @@ void advance_device(struct pipeline *p, struct device *device, struct wall to)
         for (size_t n = 0; i->due_wall < to.us && n < ADVANCES_MAX; n++) {
             /* The moment on the monotonic clock at which the device's would have shown
              * it. */
-            struct mono kept = p->now.mono;
+            struct instant kept = p->now;
             struct mono at = {device->newest_arrived.us +
                               (i->due_wall - device->newest.us)};
             struct moment m = {
                 .now = {i->due_wall},
-                .silence_us =
-                    silence_now(&p->devices.silence, at.us < kept.us ? at : kept),
+                .silence_us = silence_now(&p->devices.silence,
+                                          at.us < kept.mono.us ? at : kept.mono),
             };
-            p->now.mono = at;
+            set_moment(p, at);
             decide(p, i, &m);
-            p->now.mono = kept;
+            p->now = kept;
         }
     }
 }
@@ -434,7 +435,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     history_step(p->history, now.mono, &history_wake);
     sooner(&wake, history_wake.us);
     follow_history(p);
-    run_timers(p, now.mono);
+    run_timers(p, now.mono, TIMERS_A_STEP);
     if (now.mono.us >= p->next_save.us) {
         p->next_save.us = now.mono.us + SAVE_DEVICES_US;
         save_alive(p);

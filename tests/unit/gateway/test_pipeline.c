@@ -291,6 +291,51 @@ START_TEST(test_batching_never_changes_an_outcome)
 }
 END_TEST
 
+static const char *const timed_rules =
+    "rules:\n"
+    "  - {id: a, when: 'silent(5s)'}\n"
+    "  - {id: b, when: 'absent(x, 9s)', for: 2s}\n"
+    "  - {id: c, when: 'count(y, 4s) < 1', cooldown: 20s}\n"
+    "  - {id: d, when: 'x > 8', repeat: 3s, escalate: {after: 5s}}\n"
+    "  - {id: e, when: 'x > 3', on_no_data: resolve, no_data_after: 6s}\n";
+
+/* Here the clock goes on while messages wait to be applied: what becomes due in between
+ * comes at its time, before the messages behind it. */
+START_TEST(test_waiting_in_a_batch_never_changes_an_outcome)
+{
+    enum { LINES = 2000 };
+    static struct line lines[LINES];
+    char *one_by_one = NULL;
+    make_lines(lines, LINES, (uint64_t)_i + 100);
+    for (int run = 0; run < 3; run++) {
+        struct world w;
+        uint64_t gaps = (uint64_t)_i, seed = 3;
+        begin(&w, timed_rules);
+        pass(&w, 10 * US_PER_S);
+        for (size_t i = 0; i < LINES; i++) {
+            w.at_us += (int64_t)(next_random(&gaps) % (2 * US_PER_S));
+            if (run == 0) { /* in time */
+                pass(&w, 0);
+            }
+            add(&w, lines[i].topic, lines[i].payload);
+            if (run == 0 || (run == 1 ? next_random(&seed) % 40 == 0 : i % 512 == 511)) {
+                pipeline_apply(w.pipeline, now(&w));
+            }
+        }
+        pipeline_apply(w.pipeline, now(&w));
+        pass(&w, 60 * US_PER_S);
+        if (run == 0) {
+            one_by_one = text_dup(buffer_view(&w.events));
+            ck_assert_uint_gt(strlen(one_by_one), 10000);
+        } else {
+            ck_assert_str_eq(buffer_cstr(&w.events), one_by_one);
+        }
+        end(&w);
+    }
+    free(one_by_one);
+}
+END_TEST
+
 START_TEST(test_silence_raises_and_a_sign_of_life_resolves)
 {
     struct world w;
@@ -616,6 +661,7 @@ int main(void)
     TCase *t = tcase_create("engine");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_batching_never_changes_an_outcome, 0, 5);
+    tcase_add_loop_test(t, test_waiting_in_a_batch_never_changes_an_outcome, 0, 5);
     tcase_add_test(t, test_silence_raises_and_a_sign_of_life_resolves);
     tcase_add_test(t, test_time_without_a_subscription_is_no_silence);
     tcase_add_test(t, test_gap_of_one_metric_is_told_while_others_come);

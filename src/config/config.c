@@ -80,7 +80,7 @@ void config_free(struct config *c)
 }
 
 /* What settling did not move into the configuration. */
-static void draft_free(struct draft *d)
+void draft_free(struct draft *d)
 {
     if (!d) {
         return;
@@ -110,7 +110,7 @@ static void read_root(struct reader *r, const struct document *document, struct 
     schema_read(r, &config_schema, root, d);
     draft_settle(r, d);
     if (!r->no_files) {
-        rule_files_load(r, &d->rules, &d->c.rule_files, &d->c.n_rule_files);
+        rule_files_load(r, &d->rules, NULL, &d->c.rule_files, &d->c.n_rule_files);
     }
     if (!d->rules.given && root != &empty) {
         problem_warn(r->problems, (struct position){d->c.path, 0, 0},
@@ -118,8 +118,7 @@ static void read_root(struct reader *r, const struct document *document, struct 
     }
 }
 
-/* The draft's configuration on its own; the draft keeps the rest. */
-static enum brink_status take_config(struct draft *d, struct config **ret_config)
+enum brink_status draft_take(struct draft *d, struct config **ret_config)
 {
     struct config *c = malloc(sizeof *c);
     if (!c) {
@@ -158,7 +157,7 @@ static enum brink_status parse(const char *path, struct text yaml, bool no_files
     if (r.failed) {
         status = BRINK_E_NOMEM;
     } else if (problems->errors == errors || faulty_too) {
-        status = take_config(d, ret_config);
+        status = draft_take(d, ret_config);
     }
 finish:
     document_free(&document);

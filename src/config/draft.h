@@ -28,6 +28,13 @@ extern const struct schema config_schema, telemetry_schema;
 /* Defaults that depend on other keys, addresses, topics; all problems told. */
 void draft_settle(struct reader *r, struct draft *d);
 
+/* The draft's configuration on its own, as the caller's; the draft keeps the rest.
+ * E_NOMEM.
+ */
+enum brink_status draft_take(struct draft *d,
+                             struct config **ret_config) BRINK_MUST_CHECK;
+void draft_free(struct draft *d); /* NULL is fine */
+
 /* config_load() from memory. no_files: secrets, TLS files and rule files are not looked
  * for. */
 enum brink_status config_parse(const char *path, struct text yaml, bool no_files,

@@ -52,6 +52,17 @@ static bool make_room(struct files *f)
     return true;
 }
 
+/* False: out of memory, the file is freed. */
+static bool add_file(struct files *f, struct rule_file *file)
+{
+    if (!make_room(f) || map_put(&f->paths, text_of(file->path), file) != BRINK_OK) {
+        rule_file_free(file);
+        return false;
+    }
+    f->items[f->n++] = file;
+    return true;
+}
+
 static void load_file(struct files *f, const char *path)
 {
     struct buffer bytes = {0};
@@ -63,13 +74,8 @@ static void load_file(struct files *f, const char *path)
         status = rule_file_read(path, buffer_view(&bytes), problems, &file);
     }
     buffer_finish(&bytes);
-    if (status == BRINK_OK) {
-        if (!make_room(f) || map_put(&f->paths, text_of(file->path), file)) {
-            rule_file_free(file);
-            status = BRINK_E_NOMEM;
-        } else {
-            f->items[f->n++] = file;
-        }
+    if (status == BRINK_OK && !add_file(f, file)) {
+        status = BRINK_E_NOMEM;
     }
     f->whole = f->whole && status == BRINK_OK;
     f->r->failed = f->r->failed || status == BRINK_E_NOMEM;
@@ -116,10 +122,13 @@ static void load_pattern(struct files *f, const struct placed *pattern)
 }
 
 void rule_files_load(struct reader *r, const struct strings *patterns,
-                     struct rule_file ***ret_files, size_t *ret_n)
+                     struct rule_file *own, struct rule_file ***ret_files, size_t *ret_n)
 {
     struct files f = {.r = r, .whole = true};
-    for (size_t i = 0; i < patterns->n; i++) {
+    if (own && !add_file(&f, own)) {
+        r->failed = true;
+    }
+    for (size_t i = 0; i < patterns->n && !r->no_files; i++) {
         load_pattern(&f, &patterns->items[i]);
     }
     if (rule_files_check(f.items, f.n, f.whole, r->problems)) {

@@ -8,9 +8,10 @@
 
 /* Loads every file that the patterns match, each once, in order; problems go to
  * r->problems. Files with problems are among the results as far as they could be read.
+ * own: one that is read already, to stand in front of them; taken over; NULL: none.
  * Out of memory: r->failed. */
 void rule_files_load(struct reader *r, const struct strings *patterns,
-                     struct rule_file ***ret_files, size_t *ret_n);
+                     struct rule_file *own, struct rule_file ***ret_files, size_t *ret_n);
 
 /* One file from memory by itself. E_SYNTAX, E_LIMIT: not YAML, told, no file is returned;
  * BRINK_OK: a file, and maybe problems. */

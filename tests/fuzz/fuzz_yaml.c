@@ -1,10 +1,12 @@
-/* Any bytes as a whole configuration and as a rule file: each is refused with a reason or
- * read, and what was read can be compared and freed. No other file is looked at. */
+/* Any bytes as a whole configuration, as a rule file and as a file of rule tests: each is
+ * refused with a reason or read, and what was read can be compared and freed. No other
+ * file is looked at. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "config/draft.h"
+#include "config/testfile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,5 +53,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     told_or_read(status, &problems, file != NULL);
     problems_finish(&problems);
     rule_file_free(file);
+
+    struct test_file *test = NULL;
+    status = test_file_parse("t.yaml", bytes, true, &problems, &test);
+    told_or_read(status, &problems, test != NULL);
+    problems_finish(&problems);
+    test_file_free(test);
     return 0;
 }

@@ -13,13 +13,14 @@ static const char help[] =
     "  run -c FILE              run the gateway in the foreground\n"
     "  check -c FILE [--print]  tell everything that is wrong with a configuration\n"
     "                           and its rules; --print: each rule's expression\n"
+    "  test FILE...             run rule tests on a virtual clock\n"
     "  --version                print the version\n"
     "  --help                   print this; brink COMMAND --help tells more\n";
 
 static const struct command {
     const char *name;
     int (*main)(int argc, char **argv);
-} commands[] = {{"run", command_run}, {"check", command_check}};
+} commands[] = {{"run", command_run}, {"check", command_check}, {"test", command_test}};
 
 int usage_error(const char *command, const char *what, const char *argument)
 {

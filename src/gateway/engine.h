@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "rules/evaluate.h"
+#include "rules/timeline.h"
 
 /* A staged reading of one instance's series, or (staged < 0) a use without a window. */
 struct touch {

@@ -27,8 +27,6 @@
 
 #define SEQ_REMEMBERED                                                                   \
     64 /* sequence numbers, per device and telemetry entry (SPEC 3.6) */
-#define CLOCK_BACK_US (300 * US_PER_S) /* SPEC 4.4 */
-#define CLOCK_BACK_READINGS 3
 
 struct series; /* history's; opaque here */
 struct device;
@@ -197,24 +195,11 @@ struct cell *device_cell(const struct device *device,
                          uint32_t metric); /* NULL: no rule of it uses the metric */
 struct instance *device_instance(const struct device *device, struct text rule);
 
-/* "Now" on the device's timeline (SPEC 4.5). Before its first reading: INT64_MIN. */
-struct wall device_now(const struct device *device, struct mono now);
-
 /* Is this a redelivery by its sequence number (SPEC 3.6)? Remembers it if not. */
 bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq);
 /* The telemetry entries were numbered anew (a reload): what was number k is to[k] now,
  * -1: gone, and with it what it remembered. */
 void devices_renumber_entries(struct devices *d, const int *to, size_t n);
-
-/* Would this message's time show that the device's clock was set back for good, so that
- * its windows start anew there (SPEC 4.4)? Changes nothing; device_clock_note() takes the
- * time into account. */
-bool device_clock_back(const struct device *device, struct wall at, struct mono now);
-void device_clock_note(struct device *device, struct wall at, struct mono now);
-/* Starts the device's timeline anew at `at`: windows emptied, values forgotten, deadlines
- * moved. */
-void device_restart_at(struct devices *d, struct device *device, struct wall at,
-                       struct mono now);
 
 void device_mark_dirty(struct devices *d, struct device *device);
 

@@ -5,6 +5,7 @@
 #include "load.h"
 #include "rules/evaluate.h"
 #include "rules/state.h"
+#include "rules/timeline.h"
 
 /* Windows without Valkey: a series is its window. */
 struct series {

@@ -1,0 +1,24 @@
+/* A device's own time (SPEC 4.4, 4.5): what "now" is to it, and what becomes of its past
+ * when a clock is set. Pipeline thread. */
+#ifndef BRINK_RULES_TIMELINE_H
+#define BRINK_RULES_TIMELINE_H
+
+#include "rules/device.h"
+
+#define CLOCK_BACK_US (300 * US_PER_S) /* SPEC 4.4 */
+#define CLOCK_BACK_READINGS 3
+
+/* "Now" on the device's timeline (SPEC 4.5). Before its first reading: INT64_MIN. */
+struct wall device_now(const struct device *device, struct mono now);
+
+/* Would this message's time show that the device's clock was set back for good, so that
+ * its windows start anew there (SPEC 4.4)? Changes nothing; device_clock_note() takes the
+ * time into account. */
+bool device_clock_back(const struct device *device, struct wall at, struct mono now);
+void device_clock_note(struct device *device, struct wall at, struct mono now);
+/* Starts the device's timeline anew at `at`: windows emptied, values forgotten, deadlines
+ * moved. */
+void device_restart_at(struct devices *d, struct device *device, struct wall at,
+                       struct mono now);
+
+#endif

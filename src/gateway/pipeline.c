@@ -324,7 +324,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     move_timeline(device, m);
     device->seen_us = silence;
     device->heard = true;
-    device->seen_wall = p->now.wall;
+    device->seen = m->arrived;
     device_mark_dirty(&p->devices, device);
     p->serial++;
     p->n_touched = 0;

@@ -372,8 +372,10 @@ static void sweep(struct pipeline *p)
             p->sweep = 0;
             return;
         }
-        if (device->seen_wall.us != 0 &&
-            p->now.wall.us - device->seen_wall.us >= forget) {
+        if (device->seen.us == INT64_MIN) {
+            device->seen = p->now.mono; /* nobody knows: from now on, then */
+        }
+        if (p->now.mono.us - device->seen.us >= forget) {
             log_event(LOG_LEVEL_INFO,
                       "device unheard of for limits.forget_after, forgetting it",
                       LOG_S("tenant", device->tenant), LOG_S("device", device->id));

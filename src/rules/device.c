@@ -466,7 +466,7 @@ struct device *devices_get(struct devices *d, struct text tenant, struct text id
     memcpy(device->tenant, tenant.p, tenant.n);
     device->id = device->tenant + tenant.n + 1;
     memcpy(device->id, id.p, id.n);
-    device->newest.us = INT64_MIN;
+    device->newest.us = device->seen.us = INT64_MIN;
     device->seen_us = silence_now(&d->silence, now);
     if (map_put(&d->by_field, (struct text){device->field, n}, device) != BRINK_OK) {
         device_free(d, device);

@@ -112,7 +112,8 @@ struct device {
     char *field;        /* "tenant/device", the key in the registry and in Valkey */
     struct wall newest; /* time of its newest reading; INT64_MIN: none yet */
     struct mono newest_arrived;
-    struct wall seen_wall;  /* arrival of its last message */
+    struct mono seen;       /* arrival of its last message, perhaps before this process
+                               began; INT64_MIN: not known */
     int64_t seen_us;        /* silence clock then */
     uint32_t generation;    /* of the rules when it was last bound; the owner's number */
     struct mono back_since; /* SPEC 4.4: everything is older since then */

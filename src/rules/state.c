@@ -19,9 +19,17 @@ static void put_labels(struct buffer *out, const struct device *device)
     }
 }
 
-static int64_t arrived_wall(const struct device *device, struct instant now)
+/* What the wall clock showed at a monotonic time, and the other way round: a stamp of an
+ * earlier run is at most as old as the wall clock says, and never ahead. */
+static int64_t to_wall(struct mono at, struct instant now)
 {
-    return now.wall.us - (now.mono.us - device->newest_arrived.us);
+    return now.wall.us - (now.mono.us - at.us);
+}
+
+static struct mono to_mono(int64_t wall_us, struct instant now)
+{
+    bool before = wall_us > 0 && wall_us < now.wall.us;
+    return (struct mono){now.mono.us - (before ? now.wall.us - wall_us : 0)};
 }
 
 void device_state_print(const struct devices *d, const struct device *device,
@@ -31,10 +39,12 @@ void device_state_print(const struct devices *d, const struct device *device,
     buffer_cstring(out, "1");
     fields_put_int(out, "saved", now.wall.us);
     fields_put_int(out, "silent", silence - device->seen_us);
-    fields_put_int(out, "seen", device->seen_wall.us);
+    if (device->seen.us != INT64_MIN) {
+        fields_put_int(out, "seen", to_wall(device->seen, now));
+    }
     if (device->newest.us != INT64_MIN) {
         fields_put_int(out, "newest", device->newest.us);
-        fields_put_int(out, "arrived", arrived_wall(device, now));
+        fields_put_int(out, "arrived", to_wall(device->newest_arrived, now));
     }
     fields_put_text(out, "site", device->site);
     put_labels(out, device);
@@ -82,7 +92,7 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     fields_put_int(out, "degraded", a->degraded);
     fields_put_int(out, "count", a->trigger_count);
     fields_put_int(out, "newest", i->device->newest.us);
-    fields_put_int(out, "arrived", arrived_wall(i->device, now));
+    fields_put_int(out, "arrived", to_wall(i->device->newest_arrived, now));
     fields_put_text(out, "site", i->device->site);
     put_labels(out, i->device);
     fields_put_text(out, "name", i->rule->name);
@@ -188,10 +198,16 @@ static void apply_timeline(struct device *device, int64_t newest, int64_t arrive
                            struct instant now)
 {
     if (newest != INT64_MIN && newest > device->newest.us) {
-        int64_t since =
-            now.wall.us - arrived; /* across a restart: wall-clock, never negative */
         device->newest.us = newest;
-        device->newest_arrived.us = now.mono.us - (since > 0 ? since : 0);
+        device->newest_arrived = to_mono(arrived, now);
+    }
+}
+
+static void apply_seen(struct device *device, int64_t seen, struct instant now)
+{
+    struct mono at = to_mono(seen, now);
+    if (!device->heard && at.us > device->seen.us) {
+        device->seen = at;
     }
 }
 
@@ -204,7 +220,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         return BRINK_E_SYNTAX;
     }
     /* The timeline and the site come first: the site says which rules there are. */
-    int64_t saved = 0, silent = -1, seen = 0, newest = INT64_MIN, arrived = now.wall.us;
+    int64_t saved = 0, silent = -1, seen = INT64_MIN, newest = INT64_MIN,
+            arrived = now.wall.us;
     char *site = NULL;
     struct text key, value;
     for (struct text scan = rest; fields_next(&scan, &key, &value);) {
@@ -227,9 +244,11 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     bool fresh = !device->heard; /* by this run */
     enum brink_status status = BRINK_OK;
     apply_timeline(device, newest, arrived, now);
-    if (fresh) {
-        device->seen_wall.us = seen > device->seen_wall.us ? seen : device->seen_wall.us;
-        device->seen_us = silent >= 0 ? silence - silent - since_saved : device->seen_us;
+    if (seen > 0) {
+        apply_seen(device, seen, now);
+    }
+    if (fresh && silent >= 0) {
+        device->seen_us = silence - silent - since_saved;
     }
     if (site && !device->site) {
         status = device_set_site(d, device, text_of(site));
@@ -339,9 +358,7 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
 {
     struct device *device = i->device;
     apply_timeline(device, s->newest.us, s->arrived.us, now);
-    if (device->seen_wall.us < s->arrived.us) {
-        device->seen_wall = s->arrived;
-    }
+    apply_seen(device, s->arrived.us, now);
     /* The rule was decided at `newest`: a reading from before is not the latest of its
      * metrics, even where the value itself was not kept. */
     for (size_t m = 0; m < i->rule->n_metrics; m++) {

@@ -31,12 +31,13 @@ struct world {
     struct buffer events; /* one line each */
     char retained[8][96]; /* topics on which a broker would hold something now */
     size_t commits;
-    int64_t at_us; /* the virtual clock */
+    int64_t at_us;      /* the virtual clock */
+    int64_t stepped_us; /* how far its wall clock was set since */
 };
 
 static struct instant now(const struct world *w)
 {
-    return (struct instant){{w->at_us + 1}, {T0 + DAY + w->at_us}};
+    return (struct instant){{w->at_us + 1}, {T0 + DAY + w->at_us + w->stepped_us}};
 }
 
 static void retain(struct world *w, struct text topic, bool something)
@@ -541,6 +542,23 @@ START_TEST(test_clears_the_very_topic_that_was_retained)
 }
 END_TEST
 
+START_TEST(test_a_corrected_clock_forgets_no_device)
+{
+    struct world w;
+    begin(&w, "rules: [{id: r, when: x > 5}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":9}}");
+    ck_assert_str_eq(events(&w), "OPEN r d1\n");
+    w.stepped_us = 3652 * DAY;
+    pass(&w, 29 * DAY);
+    ck_assert_str_eq(events(&w), "");
+    w.stepped_us = -3652 * DAY;
+    pass(&w, 2 * DAY);
+    ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.events), "\"device_forgotten\""));
+    ck_assert_str_eq(events(&w), "CLOSED r d1\n");
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_array_is_many_messages_in_order)
 {
     struct world w;
@@ -672,6 +690,7 @@ int main(void)
     tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);
     tcase_add_test(t, test_sequence_memory_follows_its_entry_over_a_reload);
     tcase_add_test(t, test_clears_the_very_topic_that_was_retained);
+    tcase_add_test(t, test_a_corrected_clock_forgets_no_device);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);
     tcase_add_test(t, test_reload_keeps_state_and_closes_what_is_gone);

@@ -209,7 +209,7 @@ START_TEST(test_device_state_survives_as_text)
     ck_assert_int_eq(device_set_site(&devices, d, TEXT("s 1=@")), BRINK_OK);
     d->newest.us = t0;
     d->newest_arrived.us = 4 * US_PER_S;
-    d->seen_wall.us = t0 + 7;
+    d->seen.us = 3 * US_PER_S;
     d->seen_us = 4 * US_PER_S;
     d->cells[0] = (struct cell){.metric = d->cells[0].metric,
                                 .known = true,
@@ -231,6 +231,7 @@ START_TEST(test_device_state_survives_as_text)
                      BRINK_OK);
     ck_assert_str_eq(d->site, "s 1=@");
     ck_assert_int_eq(d->newest.us, t0);
+    ck_assert_int_eq(d->seen.us, 33 * US_PER_S); /* 60 s of wall clock, 7 before it */
     ck_assert_int_eq(device_now(d, later.mono).us, t0 + 66 * US_PER_S);
     ck_assert(d->cells[0].known && d->cells[0].value == 1e-300 &&
               d->cells[0].at.us == t0 - 5);
@@ -238,6 +239,30 @@ START_TEST(test_device_state_survives_as_text)
                      16 * US_PER_S);
     ck_assert_int_eq(d->instances[0]->alert.phase, ALERT_PENDING);
     ck_assert_int_eq(d->instances[0]->alert.onset.us, t0 - 9);
+    end();
+    buffer_finish(&line);
+}
+END_TEST
+
+START_TEST(test_time_across_a_restart_is_never_negative)
+{
+    const int64_t t0 = INT64_C(1767225600000000);
+    struct buffer line = {0};
+    begin("rules: [{id: a, when: t > 1}]");
+    struct device *d = get("acme", "d1");
+    d->newest.us = t0;
+    d->newest_arrived.us = d->seen.us = 4 * US_PER_S;
+    device_state_print(&devices, d, (struct instant){{4 * US_PER_S}, {t0}}, &line);
+    end();
+
+    begin("rules: [{id: a, when: t > 1}]");
+    d = get("acme", "d1");
+    struct instant earlier = {{50 * US_PER_S}, {t0 - 3600 * US_PER_S}};
+    ck_assert_int_eq(
+        device_state_apply(&devices, d, buffer_view(&line), earlier, (struct wall){0}),
+        BRINK_OK);
+    ck_assert_int_eq(d->seen.us, earlier.mono.us);
+    ck_assert_int_eq(device_now(d, earlier.mono).us, t0);
     end();
     buffer_finish(&line);
 }
@@ -351,6 +376,7 @@ int main(void)
     tcase_add_test(t, test_clock_set_back_shows_after_five_minutes_and_three_readings);
     tcase_add_test(t, test_silence_counts_only_while_subscribed);
     tcase_add_test(t, test_device_state_survives_as_text);
+    tcase_add_test(t, test_time_across_a_restart_is_never_negative);
     tcase_add_test(t, test_stored_alert_survives_as_text);
     tcase_add_test(t, test_reload_keeps_unchanged_rules_and_closes_removed_ones);
     tcase_add_test(t, test_condition_duration_breaks_at_false_and_lasts_by_silence);

@@ -47,27 +47,29 @@ void link_go_down(struct mqtt_client *c)
     (void)pthread_cond_broadcast(&c->changed);
 }
 
-static int announced(MQTTProperties *properties, enum MQTTPropertyCodes code,
-                     int otherwise)
+/* Paho 1.3.12 gives an int, later ones an int64_t; four bytes may be negative in the
+ * first. */
+static uint32_t announced(MQTTProperties *properties, enum MQTTPropertyCodes code,
+                          uint32_t otherwise)
 {
     return properties && MQTTProperties_hasProperty(properties, code)
-               ? MQTTProperties_getNumericValue(properties, code)
+               ? (uint32_t)MQTTProperties_getNumericValue(properties, code)
                : otherwise;
 }
 
 static void connect_succeeded(struct link *l, bool session_present, MQTTProperties *p)
 {
     struct mqtt_client *c = l->client;
-    uint32_t bytes_max = (uint32_t)announced(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0);
+    uint32_t bytes_max = announced(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0);
     mqtt_lock(c);
     if (l == c->link && c->phase == CONNECTING) {
         c->phase = CONNECTED;
         c->reached = true;
         c->tls_error[0] = '\0';
         c->broker_packet_bytes_max = bytes_max;
-        c->broker_qos_max = announced(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2);
+        c->broker_qos_max = (int)announced(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2);
         c->broker_receive_max =
-            announced(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
+            (int)announced(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, UINT16_MAX);
         c->broker_retains = announced(p, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) != 0;
         c->begun->event = (struct mqtt_event){.kind = MQTT_CONNECTED,
                                               .server = (size_t)(l->server - c->servers),

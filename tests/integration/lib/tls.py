@@ -10,6 +10,7 @@ class Certificates:
         self.folder = pathlib.Path(folder)
         self._make("ca", ["-x509", "-days", "2"], "/CN=test authority")
         self._issue("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        self._issue("other", "subjectAltName=DNS:other.example")
         self._issue("client", "extendedKeyUsage=clientAuth")
         self._make("stranger", ["-x509", "-days", "2"], "/CN=somebody else")
 

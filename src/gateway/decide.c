@@ -291,9 +291,6 @@ void schedule(struct pipeline *p, struct instance *i)
 
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason)
 {
-    if (strcmp(reason, "rule_changed") == 0) {
-        return;
-    }
     if (i->alert.phase == ALERT_FIRING) {
         struct alert_facts f;
         describe(p, i, &f);

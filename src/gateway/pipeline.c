@@ -49,6 +49,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
         .degraded = series_degraded,
         .unload = series_unload,
         .restart = series_restart,
+        .inherit = series_inherit,
         .leaving = leaving,
     };
     devices_init(&p->devices, rules, &p->hooks);

@@ -84,6 +84,10 @@ void series_want(struct series *s);
 /* Gives the window's memory back if nothing is pending; the value stays in Valkey and is
  * read again when needed. False: pending. */
 bool series_unload(struct series *s);
+/* The rule of `from`, whose series is about to go, was changed, and `to` has the same key
+ * now: takes over what it holds, above all what is not yet written. Where the new rule
+ * looks back further than the old one, the value is read once more. */
+void series_inherit(struct series *to, const struct series *from);
 /* The stored list starts anew: a device whose clock was set back (SPEC 4.4), or a series
  * whose first metric changed. */
 void series_restart(struct series *s);

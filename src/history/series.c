@@ -89,6 +89,69 @@ void series_settle(struct series *s, bool exact)
     not_due(s);
 }
 
+/* --- another rule over the same list --- */
+
+/* Is all that `a` needs among what `b` kept? */
+static bool needs_no_more(const struct window_spec *a, const struct window_spec *b,
+                          size_t held)
+{
+    for (size_t i = 0; i < a->n_spans; i++) {
+        const struct span_spec *x = &a->spans[i];
+        bool covered = false;
+        for (size_t k = 0; k < b->n_spans; k++) {
+            const struct span_spec *y = &b->spans[k];
+            covered =
+                covered ||
+                ((y->width_us == 0 || (x->width_us != 0 && x->width_us <= y->width_us)) &&
+                 (y->count == 0 || (x->count != 0 && x->count <= y->count)));
+        }
+        if (!covered) {
+            return false;
+        }
+    }
+    return b->points_max == 0 || held < b->points_max;
+}
+
+void series_inherit(struct series *to, const struct series *from)
+{
+    struct history *h = to->h;
+    size_t held = window_count(from->window);
+    uint32_t pending = 0;
+    if (to->flags & S_RESTART) {
+        return; /* another metric's list */
+    }
+    for (size_t i = 0; i < held; i++) {
+        struct point p = window_at(from->window, i);
+        size_t over = 0;
+        enum window_push push = window_push(to->window, p, NULL, &over);
+        count_add(COUNT_POINTS_DROPPED, over);
+        pending += push == WINDOW_APPENDED && p.at.us >= from->unconfirmed_from;
+    }
+    if (!h->store) {
+        return;
+    }
+    to->flags =
+        from->flags & (S_LOADED | S_KNOWN | S_RESTART | S_WANTED | S_VERIFY | S_MIXED);
+    to->form = from->form;
+    to->guard = from->guard;
+    to->run = from->run;
+    to->restart_newest = from->restart_newest;
+    size_t kept = window_count(to->window);
+    if (from->pending > 0 && pending > 0) {
+        to->unconfirmed_from = from->unconfirmed_from;
+        set_pending(to, pending < kept ? pending : (uint32_t)kept);
+    }
+    if (!(to->flags & S_RESTART) && !needs_no_more(to->spec, from->spec, held)) {
+        series_forget(to);
+    }
+    if (series_has_work(to)) {
+        series_due(to);
+    }
+    if (link_linked(&from->changed)) {
+        series_mark_changed(to);
+    }
+}
+
 /* --- a value that is not what was last seen --- */
 
 /* "length:" and the two ends. False: not that. */

@@ -264,3 +264,17 @@ void rule_release(struct rule *r)
     free(r->id);
     free(r);
 }
+
+uint64_t rule_condition_hash(const struct rule *r)
+{
+    /* FNV-1a, so that it is the same in every process and build. */
+    uint64_t h = UINT64_C(14695981039346656037);
+    const char *parts[] = {r->expression, "\n",
+                           r->clear_expression ? r->clear_expression : ""};
+    for (size_t i = 0; i < 3; i++) {
+        for (const char *p = parts[i]; *p; p++) {
+            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+        }
+    }
+    return h;
+}

@@ -87,6 +87,9 @@ struct rule *rule_compile(const struct rule_def *def,
 void rule_check_expressions(const struct rule_def *def, struct problems *problems);
 struct rule *rule_hold(struct rule *r);
 void rule_release(struct rule *r); /* NULL is fine */
+/* Of a rule's condition and clearing: the same for the same canonical text, in every
+ * process. */
+uint64_t rule_condition_hash(const struct rule *r);
 
 /* The message's {names}: checked at load. See alert/payload.h for what they hold. */
 extern const char *const rule_message_names[];

@@ -67,20 +67,35 @@ static void instance_free(struct devices *d, struct instance *i)
     d->n_instances--;
 }
 
-/* Moves what outlives a change of the rule's condition: firing and cooldown (SPEC 1.3).
- */
-static void inherit(struct instance *to, struct instance *from)
+/* Moves what outlives a change of the rule: firing and cooldown, what is pending if it is
+ * pending for the same condition (SPEC 1.3), and what its windows hold. */
+static void inherit(const struct devices *d, struct instance *to, struct instance *from)
 {
     to->stored = from->stored;
     to->retained = from->retained;
     from->retained = NULL;
     to->data_us = from->data_us;
-    if (from->alert.phase == ALERT_FIRING) {
+    if (rule_condition_hash(to->rule) == rule_condition_hash(from->rule)) {
+        to->alert = from->alert;
+        to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;
+        to->unknown_us = from->unknown_us;
+        memcpy(to->held, from->held, to->rule->n_held * sizeof *to->held);
+    } else if (from->alert.phase == ALERT_FIRING) {
         to->alert = from->alert;
         to->alert.clear_onset.us = 0;
         to->alert.unknown_since.us = 0;
     } else {
         to->alert.cooldown_until = from->alert.cooldown_until;
+    }
+    for (size_t m = 0; m < to->rule->n_metrics; m++) {
+        const struct rule_metric *x = &to->rule->metrics[m];
+        for (size_t k = 0; to->series[m] && k < from->rule->n_metrics; k++) {
+            const struct rule_metric *y = &from->rule->metrics[k];
+            if (from->series[k] && x->number == y->number &&
+                x->is_first_series == y->is_first_series) { /* so the key is the same */
+                d->hooks->inherit(to->series[m], from->series[k]);
+            }
+        }
     }
 }
 
@@ -210,9 +225,8 @@ static enum brink_status rebind(struct devices *d, struct device *device)
             } else if (old[i] && strcmp(old[i]->rule->id, rule->id) == 0) {
                 made = instance_new(d, device, rule);
                 if (made) {
-                    inherit(made, old[i]);
+                    inherit(d, made, old[i]);
                 }
-                d->hooks->leaving(d->hooks->ctx, old[i], "rule_changed");
                 instance_free(d, old[i]);
                 old[i] = NULL;
             }

@@ -42,9 +42,10 @@ struct rules_hooks {
     bool (*degraded)(const struct series *s);
     bool (*unload)(struct series *s);
     void (*restart)(struct series *s);
+    /* `from`, of the rule as it was before a reload, is about to go. */
+    void (*inherit)(struct series *to, const struct series *from);
     /* The instance is about to go (reason: "rule_removed", "rule_disabled",
-     * "out_of_scope", "device_forgotten"): close its alert. rule_changed: only its
-     * condition changed; its alert goes on. */
+     * "out_of_scope", "device_forgotten"): close its alert. */
     void (*leaving)(void *ctx, struct instance *i, const char *reason);
 };
 

@@ -102,20 +102,6 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
                    a->escalated ? i->rule->escalate_to : i->rule->severity);
 }
 
-uint64_t rule_condition_hash(const struct rule *r)
-{
-    /* FNV-1a, so that it is the same in every process and build. */
-    uint64_t h = UINT64_C(14695981039346656037);
-    const char *parts[] = {r->expression, "\n",
-                           r->clear_expression ? r->clear_expression : ""};
-    for (size_t i = 0; i < 3; i++) {
-        for (const char *p = parts[i]; *p; p++) {
-            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
-        }
-    }
-    return h;
-}
-
 /* --- reading --- */
 
 static bool to_hash(struct text t, uint64_t *ret)

@@ -47,8 +47,4 @@ void saved_alert_labels(struct text line, struct device *device);
 void saved_alert_apply(const struct saved_alert *s, struct instance *i,
                        struct instant now);
 
-/* Of a rule's condition and clearing: the same for the same canonical text, in every
- * process. */
-uint64_t rule_condition_hash(const struct rule *r);
-
 #endif

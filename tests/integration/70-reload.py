@@ -118,6 +118,31 @@ class Reload(Case):
         self.assertEqual(self.alerts.events("pending"), ["OPEN", "CLOSED"])
         self.assertEqual(self.alerts.all("firing")[1]["alert_id"], first["alert_id"])
 
+    def test_changed_rule_keeps_what_valkey_could_not_take(self):
+        self.site([{"id": "n", "when": "count(m, 1h) >= 100"}])
+        for k in range(3):
+            self.send("d1", k, m=k)
+        self.fence()
+        self.store.kill()
+        for k in range(3, 6):
+            self.send("d1", k, m=k)
+        self.fence()
+        self.brink.rules([{"id": "n", "when": "count(m, 30m) >= 6"}])
+        self.reload()
+        self.store.start()
+        self.assertEqual(self.alerts.take("OPEN")["details"]["value"], 6)
+        self.assertEqual([v for _, v in self.store.window("n", "d1")], list(range(6)))
+
+    def test_changed_message_keeps_what_is_pending(self):
+        rule = {"id": "p", "when": "m > 0", "for": "10m"}
+        self.site([rule])
+        self.send("d1", 0, m=1)
+        self.fence()
+        self.brink.rules([{**rule, "message": "{value} is too much"}])
+        self.reload()
+        self.send("d1", 600, m=1)
+        self.assertEqual(self.alerts.take("OPEN")["message"], "1 is too much")
+
     def test_changed_mqtt_or_store_needs_a_restart(self):
         self.site([{"id": "old", "when": "m > 0"}])
         config = {**self.brink.config, "mqtt": {**self.brink.config["mqtt"], "keep_alive": "99s"}}

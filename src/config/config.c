@@ -79,6 +79,23 @@ void config_free(struct config *c)
     }
 }
 
+const struct device_group **config_groups(const struct config *c, size_t *ret_n)
+{
+    size_t n = 0;
+    for (size_t f = 0; f < c->n_rule_files; f++) {
+        n += c->rule_files[f]->n_groups;
+    }
+    const struct device_group **groups = calloc(n ? n : 1, sizeof *groups);
+    n = 0;
+    for (size_t f = 0; groups && f < c->n_rule_files; f++) {
+        for (size_t g = 0; g < c->rule_files[f]->n_groups; g++) {
+            groups[n++] = &c->rule_files[f]->groups[g];
+        }
+    }
+    *ret_n = n;
+    return groups;
+}
+
 /* What settling did not move into the configuration. */
 void draft_free(struct draft *d)
 {

@@ -124,6 +124,9 @@ enum brink_status config_load(const char *path, struct problems *problems,
 enum brink_status config_load_faulty(const char *path, struct problems *problems,
                                      struct config **ret_config) BRINK_MUST_CHECK;
 void config_free(struct config *c);
+/* The groups of all its rule files: a list to be freed, of items that are the
+ * configuration's; NULL: out of memory. */
+const struct device_group **config_groups(const struct config *c, size_t *ret_n);
 
 /* Which parts differ in a way that only a restart can apply: a comma-separated list of
  * "gateway" "mqtt" "store" "http", or "" (SPEC 1.3). */

@@ -7,8 +7,9 @@
 
 #include "config/config.h"
 #include "config/file.h"
+#include "config/mutes.h"
 #include "config/rulefiles.h"
-#include "model/message.h"
+#include "config/scope.h"
 
 #define RULES_PER_FILE_MAX 100000
 #define METRIC_SOURCES_MAX 100
@@ -151,28 +152,7 @@ static void read_labels(struct reader *r, const char *name, const struct node *n
 #define RULE(field) offsetof(struct rule_def, field)
 #define RULE_AT(field) FLAG_AT(struct rule_def, field)
 
-static const struct key scope_keys[] = {
-    {.name = "tenants",
-     .kind = KEY_TEXTS,
-     .flags = KEY_NOT_EMPTY,
-     .offset = RULE(scope.tenants),
-     .max = ID_BYTES_MAX},
-    {.name = "sites",
-     .kind = KEY_TEXTS,
-     .flags = KEY_NOT_EMPTY,
-     .offset = RULE(scope.sites),
-     .max = SITE_BYTES_MAX},
-    {.name = "devices",
-     .kind = KEY_TEXTS,
-     .flags = KEY_NOT_EMPTY,
-     .offset = RULE(scope.devices),
-     .max = ID_BYTES_MAX},
-    {.name = "groups",
-     .kind = KEY_TEXTS,
-     .flags = KEY_NOT_EMPTY,
-     .offset = RULE(scope.groups),
-     .max = ID_BYTES_MAX},
-};
+static const struct key scope_keys[] = {SCOPE_KEYS(RULE(scope))};
 static const struct schema scope_schema = {SCHEMA_OF("scope.", scope_keys)};
 
 static const struct key escalate_keys[] = {
@@ -466,6 +446,7 @@ static const struct key file_keys[] = {
     {.name = "rules", .kind = KEY_OTHER, .read = read_rules},
     {.name = "groups", .kind = KEY_OTHER, .read = read_groups},
     {.name = "metrics", .kind = KEY_OTHER, .read = read_metrics},
+    {.name = "maintenance", .kind = KEY_OTHER, .read = read_maintenance},
 };
 const struct schema rule_file_schema = {SCHEMA_OF("", file_keys)};
 

@@ -4,6 +4,7 @@
 
 #include "config/schema.h"
 
-extern const struct schema rule_file_schema, rule_schema, condition_schema, source_schema;
+extern const struct schema rule_file_schema, rule_schema, condition_schema, source_schema,
+    maintenance_schema;
 
 #endif

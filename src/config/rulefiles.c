@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "config/file.h"
+#include "config/mutes.h"
 
 /* --- which files --- */
 
@@ -141,9 +142,9 @@ void rule_files_load(struct reader *r, const struct strings *patterns,
 
 /* --- over all files --- */
 
-/* With more groups no similar name is looked for: each unknown one costs a look at all.
+/* Among more of them no similar name is looked for: each unknown one costs a look at all.
  */
-#define SIMILAR_GROUPS_MAX 1000
+#define SIMILAR_NAMES_MAX 1000
 
 struct names {
     struct map map; /* name to struct placed */
@@ -167,11 +168,12 @@ static void add_name(struct names *names, const struct placed *name)
     }
 }
 
-static enum brink_status check_ids(struct rule_file *const *files, size_t n,
+static enum brink_status check_ids(struct rule_file *const *files, size_t n, bool whole,
                                    struct problems *problems)
 {
     struct names ids = {.problems = problems, .what = "rule id"};
     struct names metrics = {.problems = problems, .what = "metric"};
+    struct names windows = {.problems = problems, .what = "maintenance window"};
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < files[i]->n_rules; k++) {
             add_name(&ids, &files[i]->rules[k].id);
@@ -179,27 +181,39 @@ static enum brink_status check_ids(struct rule_file *const *files, size_t n,
         for (size_t k = 0; k < files[i]->n_metrics; k++) {
             add_name(&metrics, &files[i]->metrics[k].name);
         }
+        for (size_t k = 0; k < files[i]->n_maintenance; k++) {
+            add_name(&windows, &files[i]->maintenance[k].name);
+        }
     }
+    enum brink_status mutes = mutes_check(files, n, whole, &ids.map, problems);
     map_finish(&ids.map);
     map_finish(&metrics.map);
-    return ids.status ? ids.status : metrics.status;
+    map_finish(&windows.map);
+    return ids.status       ? ids.status
+           : metrics.status ? metrics.status
+           : windows.status ? windows.status
+                            : mutes;
 }
 
-static void check_references(const struct rule_def *rule, const struct names *groups,
+void rule_files_tell_unknown(struct problems *problems, const char *what,
+                             const struct placed *name, const char *const *candidates,
+                             size_t n)
+{
+    const char *near =
+        n <= SIMILAR_NAMES_MAX ? text_nearest(text_of(name->s), candidates, n) : NULL;
+    problem_add(problems, name->at, "no rule file has a %s `%s`%s%s%s", what, name->s,
+                near ? ", did you mean `" : "", near ? near : "", near ? "`?" : "");
+}
+
+static void check_references(const struct scope_def *scope, const struct names *groups,
                              const char *const *candidates)
 {
-    for (size_t i = 0; i < rule->scope.groups.n; i++) {
-        const struct placed *group = &rule->scope.groups.items[i];
-        if (map_get(&groups->map, text_of(group->s))) {
-            continue;
+    for (size_t i = 0; i < scope->groups.n; i++) {
+        const struct placed *group = &scope->groups.items[i];
+        if (!map_get(&groups->map, text_of(group->s))) {
+            rule_files_tell_unknown(groups->problems, "group", group, candidates,
+                                    groups->map.n);
         }
-        const char *near =
-            groups->map.n <= SIMILAR_GROUPS_MAX
-                ? text_nearest(text_of(group->s), candidates, groups->map.n)
-                : NULL;
-        problem_add(groups->problems, group->at, "no rule file has a group `%s`%s%s%s",
-                    group->s, near ? ", did you mean `" : "", near ? near : "",
-                    near ? "`?" : "");
     }
 }
 
@@ -220,7 +234,10 @@ static enum brink_status check_groups(struct rule_file *const *files, size_t n,
     groups.status = candidates ? groups.status : BRINK_E_NOMEM;
     for (size_t i = 0; whole && candidates && i < n; i++) {
         for (size_t k = 0; k < files[i]->n_rules; k++) {
-            check_references(&files[i]->rules[k], &groups, candidates);
+            check_references(&files[i]->rules[k].scope, &groups, candidates);
+        }
+        for (size_t k = 0; k < files[i]->n_maintenance; k++) {
+            check_references(&files[i]->maintenance[k].scope, &groups, candidates);
         }
     }
     free(candidates);
@@ -231,7 +248,7 @@ static enum brink_status check_groups(struct rule_file *const *files, size_t n,
 enum brink_status rule_files_check(struct rule_file *const *files, size_t n, bool whole,
                                    struct problems *problems)
 {
-    enum brink_status ids = check_ids(files, n, problems);
+    enum brink_status ids = check_ids(files, n, whole, problems);
     enum brink_status groups = check_groups(files, n, whole, problems);
     return ids ? ids : groups;
 }

@@ -24,4 +24,9 @@ enum brink_status rule_file_read(const char *path, struct text yaml,
 enum brink_status rule_files_check(struct rule_file *const *files, size_t n, bool whole,
                                    struct problems *problems) BRINK_MUST_CHECK;
 
+/* "no rule file has a group `x`, did you mean `y`?" */
+void rule_files_tell_unknown(struct problems *problems, const char *what,
+                             const struct placed *name, const char *const *candidates,
+                             size_t n);
+
 #endif

@@ -70,6 +70,10 @@ void rule_file_free(struct rule_file *f)
         free(f->metrics[i].name.s);
     }
     free(f->metrics);
+    for (size_t i = 0; i < f->n_maintenance; i++) {
+        maintenance_def_free(&f->maintenance[i]);
+    }
+    free(f->maintenance);
     free(f->path);
     free(f);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "model/mute.h"
 #include "model/placed.h"
 #include "model/scope.h"
 
@@ -111,6 +112,8 @@ struct rule_file {
     size_t n_groups;
     struct metric_mapping *metrics;
     size_t n_metrics;
+    struct maintenance_def *maintenance;
+    size_t n_maintenance;
 };
 
 void rule_file_free(struct rule_file *f); /* NULL is fine */

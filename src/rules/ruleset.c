@@ -103,23 +103,6 @@ static bool add_mappings(struct ruleset *s, const struct config *c)
     return true;
 }
 
-static const struct device_group **all_groups(const struct config *c, size_t *ret_n)
-{
-    size_t n = 0;
-    for (size_t f = 0; f < c->n_rule_files; f++) {
-        n += c->rule_files[f]->n_groups;
-    }
-    const struct device_group **groups = calloc(n ? n : 1, sizeof *groups);
-    n = 0;
-    for (size_t f = 0; groups && f < c->n_rule_files; f++) {
-        for (size_t g = 0; g < c->rule_files[f]->n_groups; g++) {
-            groups[n++] = &c->rule_files[f]->groups[g];
-        }
-    }
-    *ret_n = n;
-    return groups;
-}
-
 /* Makes names and numbers for the rules as they are now. */
 static bool make_index(struct ruleset *s, const struct config *c,
                        const struct ruleset *old)
@@ -158,7 +141,7 @@ enum brink_status ruleset_new(const struct config *c, struct problems *problems,
     for (size_t f = 0; f < c->n_rule_files; f++) {
         n += c->rule_files[f]->n_rules;
     }
-    const struct device_group **groups = all_groups(c, &n_groups);
+    const struct device_group **groups = config_groups(c, &n_groups);
     struct ruleset *s = calloc(1, sizeof *s);
     bool ok = groups && s && (s->rules = calloc(n ? n : 1, sizeof(struct rule *)));
     for (size_t f = 0; ok && f < c->n_rule_files; f++) {

@@ -477,11 +477,72 @@ static const struct bad {
      "r.yaml:1:15: `metrics.raw` is missing\n"},
     {RULES, "metrics: {t: [{raw: x, multiplier: two}]}\n",
      "r.yaml:1:36: `metrics.multiplier` must be a number, not `two`\n"},
+    {RULES, "inhibit: []\n", "r.yaml:1:1: unknown key `inhibit`\n"},
+    {RULES, "maintenance: {name: a}\n",
+     "r.yaml:1:14: `maintenance` must be a list, not a mapping\n"},
+    {RULES, "maintenance: [x]\n",
+     "r.yaml:1:15: `maintenance[0]` must be a mapping of keys and values, not `x`\n"},
+    {RULES, "maintenance: [{days: [], scope: {}}]\n",
+     "r.yaml:1:15: `maintenance.name` is missing\n"
+     "r.yaml:1:15: `maintenance.from` is missing\n"
+     "r.yaml:1:15: `maintenance.until` is missing\n"
+     "r.yaml:1:22: `maintenance.days` is an empty list: name one or leave the key out\n"},
+    {RULES, "maintenance: [{name: a, from: 22:00, untill: 06:00}]\n",
+     "r.yaml:1:15: `maintenance.until` is missing\n"
+     "r.yaml:1:38: unknown key `untill` in `maintenance`, did you mean `until`?\n"},
+    {RULES, "maintenance: [{name: a, from: 9:00, until: [x]}]\n",
+     "r.yaml:1:31: `maintenance.from` must be a time such as 22:00 (every week) or "
+     "2026-12-24T08:00 (once), not `9:00`\n"
+     "r.yaml:1:44: `maintenance.until` must be a text, not a list\n"},
+    {RULES, "maintenance: [{name: a, from: 24:01, until: 2026-02-29T08:00}]\n",
+     "r.yaml:1:31: `maintenance.from` must be a time such as 22:00 (every week) or "
+     "2026-12-24T08:00 (once), not `24:01`\n"
+     "r.yaml:1:45: `maintenance.until` must be a time such as 22:00 (every week) or "
+     "2026-12-24T08:00 (once), not `2026-02-29T08:00`\n"},
+    {RULES, "maintenance: [{name: a, from: '22:00 ', until: 2026-12-24}]\n",
+     "r.yaml:1:32: `maintenance.from` must be a time such as 22:00 (every week) or "
+     "2026-12-24T08:00 (once), not `22:00 `\n"
+     "r.yaml:1:48: `maintenance.until` must be a time such as 22:00 (every week) or "
+     "2026-12-24T08:00 (once), not `2026-12-24`\n"},
+    {RULES, "maintenance: [{name: a, from: 22:00, until: 2026-12-24T08:00}]\n",
+     "r.yaml:1:45: `maintenance.from` and `maintenance.until` must both have a date "
+     "(once), or both none (every week)\n"},
     {RULES,
-     "inhibit: []\n"
-     "maintenance: []\n",
-     "r.yaml:1:1: unknown key `inhibit`\n"
-     "r.yaml:2:1: unknown key `maintenance`\n"},
+     "maintenance: [{name: a, from: 2026-12-24T08:00, until: 2026-12-24T08:00Z}]\n",
+     "r.yaml:1:56: `maintenance.from` and `maintenance.until` must both have a zone, or "
+     "both none\n"},
+    {RULES, "maintenance: [{name: a, from: 2026-12-24T08:00, until: 2026-12-24T08:00}]\n",
+     "r.yaml:1:56: `maintenance.until` must be later than `maintenance.from`\n"},
+    {RULES,
+     "maintenance: [{name: a, from: 2026-12-24T08:00Z, until: "
+     "2026-12-24T08:30+01:00}]\n",
+     "r.yaml:1:57: `maintenance.until` must be later than `maintenance.from`\n"},
+    {RULES,
+     "maintenance: [{name: a, from: 2026-12-24T08:00, until: 2026-12-25T08:00, days: "
+     "[mon]}]\n",
+     "r.yaml:1:80: `maintenance.days` are of a weekly window: take the dates out of "
+     "`maintenance.from` and `maintenance.until`\n"},
+    {RULES, "maintenance: [{name: a, from: 08:00, until: 08:00}]\n",
+     "r.yaml:1:45: `maintenance.until` is the same time as `maintenance.from`; a day "
+     "ends "
+     "at 24:00\n"},
+    {RULES,
+     "maintenance: [{name: a, from: 00:00, until: 24:00, days: [mon, mittwoch]}]\n",
+     "r.yaml:1:64: a day is mon, tue, wed, thu, fri, sat or sun, not `mittwoch`\n"},
+    {RULES,
+     "rules: [{id: warm}]\n"
+     "maintenance: [{name: a, from: 00:00, until: 24:00, rules: [wram, 'x*', 'w?rm'],\n"
+     "  scope: {groups: [g], device: [x]}}]\n",
+     "r.yaml:2:60: no rule file has a rule `wram`, did you mean `warm`?\n"
+     "r.yaml:2:67: warning: no rule's id matches `x*`\n"
+     "r.yaml:3:20: no rule file has a group `g`\n"
+     "r.yaml:3:24: unknown key `device` in `scope`, did you mean `devices`?\n"},
+    {RULES,
+     "maintenance:\n"
+     "- {name: a, from: 00:00, until: 24:00, rules: []}\n"
+     "- {name: a, from: 00:00, until: 24:00}\n",
+     "r.yaml:2:47: `maintenance.rules` is an empty list: name one or leave the key out\n"
+     "r.yaml:3:10: the maintenance window `a` is there already, at r.yaml:2:10\n"},
     {RULES, "rules: [{id: a, message: \"x\\x01\"}]\n",
      "r.yaml:1:27: `message` must not hold control characters\n"},
     {RULES,

@@ -231,6 +231,45 @@ START_TEST(test_metric_mappings_are_read)
 }
 END_TEST
 
+START_TEST(test_maintenance_windows_are_read)
+{
+    load("groups: {g: [x]}\n"
+         "rules: [{id: r1}]\n"
+         "maintenance:\n"
+         "  - name: refit\n"
+         "    from: 2026-12-24T08:00\n"
+         "    until: 2026-12-25 12:30:15\n"
+         "    scope: {tenants: [acme], sites: [s1], devices: [\"frz-*\"], groups: [g]}\n"
+         "    rules: [r1, \"r*\"]\n"
+         "  - {name: nights, days: [Sat, sunday], from: \"22:00\", until: 24:00}\n"
+         "  - {name: far, from: 2026-12-24T08:00Z, until: 2026-12-24T08:00-02:30}\n");
+    ck_assert_uint_eq(file->n_maintenance, 3);
+    const struct maintenance_def *m = file->maintenance;
+    expect_placed(&m->name, "refit", 4, 11);
+    ck_assert(m->from.has_date && m->until.has_date && !m->from.has_zone);
+    ck_assert_int_eq(m->from.day, 20811);
+    ck_assert_int_eq(m->from.second, 8 * 3600);
+    ck_assert_uint_eq(m->from.at.line, 5);
+    ck_assert_int_eq(m->until.day, 20812);
+    ck_assert_int_eq(m->until.second, 12 * 3600 + 30 * 60 + 15);
+    ck_assert_uint_eq(m->days, 0);
+    expect_placed(&m->scope.devices.items[0], "frz-*", 7, 54);
+    ck_assert_str_eq(m->scope.tenants.items[0].s, "acme");
+    ck_assert_str_eq(m->scope.sites.items[0].s, "s1");
+    ck_assert_str_eq(m->scope.groups.items[0].s, "g");
+    expect_placed(&m->rules.items[1], "r*", 8, 18);
+    m++;
+    ck_assert(!m->from.has_date && !m->until.has_date);
+    ck_assert_uint_eq(m->days, 1u << 5 | 1u << 6);
+    ck_assert_int_eq(m->from.second, 22 * 3600);
+    ck_assert_int_eq(m->until.second, 24 * 3600);
+    m++;
+    ck_assert(m->from.has_zone && m->until.has_zone);
+    ck_assert_int_eq(m->from.zone_s, 0);
+    ck_assert_int_eq(m->until.zone_s, -9000);
+}
+END_TEST
+
 START_TEST(test_an_expression_over_lines_keeps_its_place)
 {
     load("rules:\n  - id: a\n    when: |\n      x > 1\n      and y > 2\n");
@@ -314,6 +353,7 @@ int main(void)
     tcase_add_test(c, test_a_field_that_is_null_or_zero_is_as_if_absent);
     tcase_add_test(c, test_what_a_rule_leaves_out_takes_its_default);
     tcase_add_test(c, test_metric_mappings_are_read);
+    tcase_add_test(c, test_maintenance_windows_are_read);
     tcase_add_test(c, test_an_expression_over_lines_keeps_its_place);
     tcase_add_test(c, test_an_empty_rule_file_has_no_rules);
     tcase_add_test(c, test_conditions_and_labels_are_bounded);

@@ -1,0 +1,22 @@
+/* What rule files say about holding alerts back (SPEC 6.5, 6.6): their keys, and what
+ * must be so over all files. */
+#ifndef BRINK_CONFIG_MUTES_H
+#define BRINK_CONFIG_MUTES_H
+
+#include "base/map.h"
+#include "config/config.h"
+#include "config/schema.h"
+
+#define MAINTENANCE_PER_FILE_MAX 1000
+
+/* For the table of a rule file's keys; field: a struct rule_file. */
+void read_maintenance(struct reader *r, const char *name, const struct node *n,
+                      void *field);
+
+/* Tells, if `whole` (no file is missing), of rules that are in none. rules: id -> struct
+ * placed, of all files. E_NOMEM. */
+enum brink_status mutes_check(struct rule_file *const *files, size_t n, bool whole,
+                              const struct map *rules,
+                              struct problems *problems) BRINK_MUST_CHECK;
+
+#endif

@@ -1,0 +1,12 @@
+#include "mute/mute.h"
+
+const char *mute_kind_name(enum mute_kind k)
+{
+    static const char *const names[MUTE_KINDS] = {"maintenance"};
+    return names[k];
+}
+
+void mute_cause_finish(struct mute_cause *c)
+{
+    heap_finish(&c->withheld);
+}

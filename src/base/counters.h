@@ -68,6 +68,8 @@
     X(ALERTS_CLOSED, "alerts_total", "event=\"CLOSED\"", "")                             \
     X(ALERTS_REPEATED, "alerts_total", "event=\"REPEATED\"", "")                         \
     X(ALERTS_ESCALATED, "alerts_total", "event=\"ESCALATED\"", "")                       \
+    X(HELD_BACK_MAINTENANCE, "alerts_held_back_total", "reason=\"maintenance\"",         \
+      "alert events held back")                                                          \
     X(ALERTS_DELIVERED, "alerts_delivered_total", "",                                    \
       "alerts that the broker acknowledged")                                             \
     X(ALERTS_REFUSED, "alerts_dropped_total", "reason=\"refused\"",                      \

@@ -5,151 +5,11 @@
 #include <string.h>
 
 #include "alert/machine.h"
-#include "alert/payload.h"
 #include "base/counters.h"
-
-/* --- payload and topic --- */
-
-struct topic_names {
-    const struct alert_facts *facts;
-    const struct device *device; /* NULL: not known any more */
-};
-
-static bool topic_name(void *ctx, struct text name, struct text *ret_value)
-{
-    const struct alert_facts *f = ((struct topic_names *)ctx)->facts;
-    const struct {
-        struct text name;
-        const char *value;
-    } names[] = {
-        {TEXT("tenant"), f->tenant},
-        {TEXT("device"), f->device},
-        {TEXT("rule"), f->rule},
-        {TEXT("severity"), severity_name(f->severity)},
-        {TEXT("event_type"), alert_event_name(f->event)},
-        {TEXT("gateway"), f->gateway},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (text_equal(name, names[i].name)) {
-            *ret_value = text_of(names[i].value);
-            return true;
-        }
-    }
-    /* Another level of the device's topic; one that it never had is empty. */
-    const struct device *device = ((struct topic_names *)ctx)->device;
-    const char *label = device ? device_label(device, name) : NULL;
-    *ret_value = text_of(label ? label : "");
-    return true;
-}
-
-static void list_window(struct alert_facts *f, const struct devices *d,
-                        const struct instance *i, const struct expr *e)
-{
-    if (e->kind == EXPR_WINDOW && f->n_windows < ALERT_WINDOWS_MAX) {
-        f->windows[f->n_windows++] = (struct alert_window){
-            .metric = e->metric,
-            .fn = e->fn,
-            .width_us = e->width_us,
-            .last = e->count,
-            .window = instance_window(d, i, slot_metric(e)),
-            .span = slot_span(e),
-        };
-    }
-    if (e->left) {
-        list_window(f, d, i, e->left);
-    }
-    if (e->right) {
-        list_window(f, d, i, e->right);
-    }
-}
-
-/* The rule's and the device's part; the caller adds the event's. */
-static void describe(const struct pipeline *p, const struct instance *i,
-                     struct alert_facts *f)
-{
-    const struct rule *r = i->rule;
-    *f = (struct alert_facts){
-        .alert_type = r->type_name,
-        .tenant = i->device->tenant,
-        .device = i->device->id,
-        .site = i->device->site,
-        .rule = r->id,
-        .rule_name = r->name,
-        .gateway = p->config->gateway.id,
-        .severity = i->alert.escalated ? r->escalate_to : r->severity,
-        .message = r->message,
-        .onset = i->alert.onset,
-        .triggered_at = i->alert.triggered_at,
-        .trigger_count = i->alert.trigger_count,
-        .degraded = i->alert.degraded,
-        .label_keys = r->label_keys.items,
-        .label_values = r->label_values.items,
-        .n_labels = r->label_keys.n,
-        .expression = r->expression,
-    };
-}
-
-static void clear_retained(struct pipeline *p, struct text topic)
-{
-    const struct outgoing out = {topic, TEXT(""), p->config->alerts.qos, true, NULL};
-    p->sink.event(p->sink.ctx, &out);
-}
-
-/* An active alert is retained on one topic at a time, that of its last event
- * (SPEC 6.4). Severity, labels and the configuration may change meanwhile, and with them
- * the topic: so it is noted which one it was, and that one is cleared. */
-static void note_retained(struct pipeline *p, struct text topic, bool closed,
-                          char **retained)
-{
-    bool keeps = p->config->alerts.retain;
-    struct text was = *retained ? text_of(*retained) : topic;
-    if (closed) {
-        if (keeps || *retained) {
-            clear_retained(p, was);
-        }
-        free(*retained);
-        *retained = NULL;
-    } else if (keeps && (!*retained || !text_equal(was, topic))) {
-        if (*retained) {
-            clear_retained(p, was);
-        }
-        free(*retained);
-        *retained = text_dup(topic);
-    }
-}
-
-/* retained: of the alert; kept up to date. */
-static void publish(struct pipeline *p, const struct alert_facts *f,
-                    const struct device *device, char **retained)
-{
-    static const enum counter counters[] = {COUNT_ALERTS_OPEN, COUNT_ALERTS_CLOSED,
-                                            COUNT_ALERTS_REPEATED,
-                                            COUNT_ALERTS_ESCALATED};
-    struct topic_names names = {f, device};
-    buffer_clear(&p->payload);
-    buffer_clear(&p->topic);
-    alert_payload_print(f, &p->payload);
-    enum brink_status status =
-        topic_expand(text_of(p->config->alerts.topic), topic_name, &names, &p->topic);
-    if (status != BRINK_OK || !buffer_ok(&p->payload) || !buffer_ok(&p->topic)) {
-        log_limited(&p->limit_topic, p->now.mono, LOG_LEVEL_ERROR,
-                    "alert has no topic or no memory, dropping it",
-                    LOG_S("rule", f->rule), LOG_S("tenant", f->tenant),
-                    LOG_S("device", f->device));
-        return;
-    }
-    count(counters[f->event]);
-    bool closed = f->event == ALERT_CLOSED;
-    const struct outgoing out = {buffer_view(&p->topic), buffer_view(&p->payload),
-                                 p->config->alerts.qos,
-                                 p->config->alerts.retain && !closed, f};
-    p->sink.event(p->sink.ctx, &out);
-    note_retained(p, out.topic, closed, retained);
-}
 
 /* --- state --- */
 
-static void store_state(struct pipeline *p, struct instance *i)
+void store_state(struct pipeline *p, struct instance *i)
 {
     bool keep = i->alert.phase == ALERT_FIRING || i->alert.cooldown_until.us != 0;
     if (!keep && !i->stored) {
@@ -170,7 +30,8 @@ static bool same_state(const struct alert_state *a, const struct alert_state *b)
            a->unknown_since.us == b->unknown_since.us && a->complete == b->complete &&
            a->clear_onset.us == b->clear_onset.us &&
            a->cooldown_until.us == b->cooldown_until.us &&
-           a->published_at.us == b->published_at.us && a->escalated == b->escalated;
+           a->published_at.us == b->published_at.us && a->escalated == b->escalated &&
+           a->published == b->published && a->withheld == b->withheld;
 }
 
 /* --- the decision --- */
@@ -216,7 +77,10 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         if (events[k] == ALERT_OPEN) {
             i->alert.degraded = e.degraded;
         }
-        describe(p, i, &f);
+        if (!gate_passes(p, i, events[k], &before)) {
+            continue;
+        }
+        describe_event(p, i, &e, events[k], m->now, &f);
         if (events[k] == ALERT_CLOSED) { /* the state is cleared by now */
             f.onset = before.onset;
             f.triggered_at = before.triggered_at;
@@ -224,18 +88,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
             f.severity = before.escalated ? r->escalate_to : r->severity;
             f.reason = input.no_data ? "no_data" : NULL;
         }
-        const struct expr_reason *why =
-            events[k] == ALERT_CLOSED && r->clear ? &e.clear_reason : &e.when_reason;
-        f.comparison = why->comparison;
-        f.values_known = why->known;
-        f.left = why->left;
-        f.right = why->right;
-        f.event = events[k];
-        f.degraded = e.degraded; /* each event says how it itself was decided */
-        f.event_at = m->now;
-        f.now = m->now;
-        list_window(&f, &p->devices, i, r->when);
-        publish(p, &f, i->device, &i->retained);
+        announce(p, &f, i->device, &i->retained);
     }
     if (i->alert.phase == ALERT_INACTIVE && i->alert.cooldown_until.us != 0 &&
         i->alert.cooldown_until.us <= m->now.us) {
@@ -249,6 +102,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         }
     }
     schedule(p, i);
+    gate_settle(p);
 }
 
 /* When the instance is due by time alone, in the units of both clocks that matter to it,
@@ -291,13 +145,14 @@ void schedule(struct pipeline *p, struct instance *i)
 
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason)
 {
-    if (i->alert.phase == ALERT_FIRING) {
+    gate_forget(p, i);
+    if (i->alert.phase == ALERT_FIRING && i->alert.published) {
         struct alert_facts f;
         describe(p, i, &f);
         f.event = ALERT_CLOSED;
         f.event_at = f.now = device_now(i->device, p->now.mono);
         f.reason = reason;
-        publish(p, &f, i->device, &i->retained);
+        announce(p, &f, i->device, &i->retained);
     }
     i->alert = (struct alert_state){0};
     store_state(p, i);
@@ -307,7 +162,7 @@ void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule
                  struct text tenant, struct text device)
 {
     char *names[] = {text_dup(rule), text_dup(tenant), text_dup(device)};
-    if (saved->state.phase == ALERT_FIRING && names[0] && names[1] && names[2]) {
+    if (saved->state.published && names[0] && names[1] && names[2]) {
         const char *reason = map_get(&p->rules->by_id, rule)      ? "out_of_scope"
                              : map_get(&p->rules->disabled, rule) ? "rule_disabled"
                                                                   : "rule_removed";
@@ -329,7 +184,7 @@ void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule
             .degraded = saved->state.degraded,
             .reason = reason,
         };
-        publish(p, &f, devices_find(&p->devices, tenant, device), &saved->retained);
+        announce(p, &f, devices_find(&p->devices, tenant, device), &saved->retained);
     }
     for (size_t k = 0; k < 3; k++) {
         free(names[k]);

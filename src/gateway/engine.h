@@ -1,12 +1,14 @@
-/* The inside of a pipeline, shared by its three files: pipeline.c (the batch), decide.c
- * (evaluation to event) and upkeep.c (timers, saved state, reload). Nobody else includes
- * it. */
+/* The inside of a pipeline, shared by its files: pipeline.c (the batch), admission.c (who
+ * may speak), decide.c (evaluation to event), gate.c (what is held back), announce.c
+ * (what goes out) and upkeep.c (timers, saved state, reload). Nobody else includes it. */
 #ifndef BRINK_GATEWAY_ENGINE_H
 #define BRINK_GATEWAY_ENGINE_H
 
 #include "gateway/pipeline.h"
 
+#include "alert/payload.h"
 #include "base/log.h"
+#include "gateway/gate.h"
 #include "rules/evaluate.h"
 #include "rules/timeline.h"
 
@@ -57,6 +59,7 @@ struct pipeline {
     size_t n_touched, cap_touched;
     uint64_t serial;
 
+    struct gate gate;
     struct instant now; /* of the call that is under way */
     struct mono subscribed_at, last_message;
     struct mono next_save, next_sweep;
@@ -73,9 +76,21 @@ struct pipeline {
 /* admission.c */
 void apply_limits(struct pipeline *p); /* those of p->config, on p->decoder */
 
+/* announce.c */
+/* The rule's and the device's part of what is told of an alert. */
+void describe(const struct pipeline *p, const struct instance *i, struct alert_facts *f);
+/* That, and what was evaluated at `now`, on the device's timeline. */
+void describe_event(const struct pipeline *p, const struct instance *i,
+                    const struct evaluation *e, enum alert_event_type event,
+                    struct wall now, struct alert_facts *f);
+/* device: NULL when it is not known any more. retained: of the alert; kept up to date. */
+void announce(struct pipeline *p, const struct alert_facts *f,
+              const struct device *device, char **retained);
+
 /* decide.c */
 void decide(struct pipeline *p, struct instance *i, const struct moment *m);
 void schedule(struct pipeline *p, struct instance *i);
+void store_state(struct pipeline *p, struct instance *i);
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason);
 void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule,
                  struct text tenant, struct text device);

@@ -11,6 +11,12 @@ static const struct window *window_of(const struct series *s)
     return series_window(s);
 }
 
+static void replaced(void *ctx, struct instance *to, struct instance *from)
+{
+    (void)to; /* the reload looks at all that is withheld anew */
+    gate_forget(ctx, from);
+}
+
 static void leaving(void *ctx, struct instance *i, const char *reason)
 {
     close_leaving(ctx, i, reason);
@@ -24,10 +30,13 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
     if (!p) {
         return BRINK_E_NOMEM;
     }
+    struct gate_plan plan = {0};
     enum brink_status status =
         decoder_new(config->telemetry, config->n_telemetry, &p->decoder);
+    status = status == BRINK_OK ? gate_plan_init(&plan, config) : status;
     p->scratch = calloc(ruleset_values_max(rules) + 1, sizeof *p->scratch);
     if (status != BRINK_OK || !p->scratch) {
+        gate_plan_finish(&plan);
         decoder_free(p->decoder);
         free(p->scratch);
         free(p);
@@ -50,10 +59,13 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
         .unload = series_unload,
         .restart = series_restart,
         .inherit = series_inherit,
+        .replaced = replaced,
         .leaving = leaving,
     };
     devices_init(&p->devices, rules, &p->hooks);
     apply_limits(p);
+    p->gate.at = now;
+    gate_take_plan(p, &plan);
     *ret_pipeline = p;
     return BRINK_OK;
 }
@@ -64,6 +76,7 @@ void pipeline_free(struct pipeline *p)
         return;
     }
     devices_finish(&p->devices);
+    gate_finish(&p->gate);
     decoder_free(p->decoder);
     ruleset_free(p->rules);
     free_first_metrics(p);
@@ -185,6 +198,13 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
     enum brink_status status =
         moves ? device_set_site(&p->devices, device, m->site) : BRINK_OK;
     status = status == BRINK_OK ? device_bind(&p->devices, device) : status;
+    if (moves) {
+        struct instant kept = p->now;
+        set_moment(p, m->arrived);
+        gate_advance(p);
+        gate_look_again(p, device);
+        p->now = kept;
+    }
     if (restarts) {
         count(COUNT_CLOCK_BACK);
         log_event(
@@ -388,6 +408,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
             struct mono arrived = p->messages[k].message->arrived;
             set_moment(p, arrived);
             run_timers(p, (struct mono){arrived.us - 1}, SIZE_MAX);
+            gate_advance(p);
             apply_message(p, &p->messages[k]);
         }
         p->now = now;

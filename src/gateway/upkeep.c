@@ -70,6 +70,7 @@ void run_timers(struct pipeline *p, struct mono now, size_t most)
             heap_remove(timers, first);
             struct instant kept = p->now;
             set_moment(p, (struct mono){due}); /* so that schedule() sees it */
+            gate_advance(p);
             decide_by_time(p, i, p->now.mono);
             p->now = kept;
         }
@@ -298,6 +299,7 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     if (i) {
         saved_alert_apply(&saved, i, now);
         saved_alert_labels(value, device);
+        p->gate.has_orphans = true;
         device->has_reading = device->newest.us != INT64_MIN;
         want_windows(i);
         schedule_device(p, device);
@@ -438,6 +440,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     sooner(&wake, history_wake.us);
     follow_history(p);
     run_timers(p, now.mono, TIMERS_A_STEP);
+    gate_advance(p);
     if (now.mono.us >= p->next_save.us) {
         p->next_save.us = now.mono.us + SAVE_DEVICES_US;
         save_alive(p);
@@ -454,6 +457,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     }
     sooner(&wake, p->next_save.us);
     sooner(&wake, p->next_sweep.us);
+    sooner(&wake, gate_wake(p).us);
     *ret_wake = wake;
 }
 
@@ -502,8 +506,10 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     }
     struct metric_value *scratch = calloc(ruleset_values_max(rules) + 1, sizeof *scratch);
     int *entries = match_entries(p->config, config);
-    if (!scratch || !entries ||
+    struct gate_plan plan = {0};
+    if (!scratch || !entries || gate_plan_init(&plan, config) != BRINK_OK ||
         decoder_new(config->telemetry, config->n_telemetry, &decoder) != BRINK_OK) {
+        gate_plan_finish(&plan);
         free(scratch);
         free(entries);
         ruleset_free(rules);
@@ -523,9 +529,11 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
             "out of memory at reload, some devices lack rules until they are heard",
             LOG_END);
     }
+    gate_take_plan(p, &plan);
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
         schedule_device(p, device);
     }
+    gate_advance(p);
     decoder_free(p->decoder);
     p->decoder = decoder;
     apply_limits(p);

@@ -22,6 +22,9 @@ struct alert_state {
     struct wall clear_onset;    /* FIRING: since when `clear` is true */
     struct wall cooldown_until; /* does not fire anew before */
     struct wall published_at;   /* FIRING: the last OPEN or REPEATED */
+    bool published;             /* FIRING: its OPEN went out */
+    uint64_t withheld; /* FIRING: an OPEN, or of a published alert an ESCALATED, is held
+                          back: its place among all that are (SPEC 6.5); 0: none is */
     bool escalated;
     bool degraded;          /* decided from memory while Valkey was away (SPEC 5.5) */
     uint32_t trigger_count; /* OPEN is the first, each REPEATED one more */

@@ -227,6 +227,7 @@ static enum brink_status rebind(struct devices *d, struct device *device)
                 if (made) {
                     inherit(d, made, old[i]);
                 }
+                d->hooks->replaced(d->hooks->ctx, made, old[i]);
                 instance_free(d, old[i]);
                 old[i] = NULL;
             }

@@ -28,7 +28,8 @@
 #define SEQ_REMEMBERED                                                                   \
     64 /* sequence numbers, per device and telemetry entry (SPEC 3.6) */
 
-struct series; /* history's; opaque here */
+struct series;     /* history's; opaque here */
+struct mute_cause; /* mute's */
 struct device;
 struct instance;
 
@@ -44,6 +45,9 @@ struct rules_hooks {
     void (*restart)(struct series *s);
     /* `from`, of the rule as it was before a reload, is about to go. */
     void (*inherit)(struct series *to, const struct series *from);
+    /* An instance whose rule changed is about to go, `to` has inherited from it; NULL:
+     * for want of memory none takes its place. */
+    void (*replaced)(void *ctx, struct instance *to, struct instance *from);
     /* The instance is about to go (reason: "rule_removed", "rule_disabled",
      * "out_of_scope", "device_forgotten"): close its alert. */
     void (*leaving)(void *ctx, struct instance *i, const char *reason);
@@ -87,8 +91,10 @@ struct instance {
     uint64_t touched;   /* serial of the last message that touched it */
     int64_t due_wall;   /* when time alone may change it: on the device's timeline;
                            INT64_MAX: never */
-    int64_t due_silence; /* the same on the silence clock */
-    bool stored;         /* the outbox holds a state for it */
+    int64_t due_silence;         /* the same on the silence clock */
+    struct mute_cause *muted_by; /* what holds its alert's news back; NULL: nothing is */
+    struct heap_item withheld;   /* ... and its place there */
+    bool stored;                 /* the outbox holds a state for it */
     bool
         evaluated; /* since it was bound; its first reading counts even as a redelivery */
     char *retained;    /* topic on which the broker keeps its alert (SPEC 6.4); or NULL */

@@ -88,6 +88,8 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     fields_put_int(out, "unknown", a->unknown_since.us);
     fields_put_int(out, "cooldown", a->cooldown_until.us);
     fields_put_int(out, "published", a->published_at.us);
+    fields_put_int(out, "told", a->published);
+    fields_put_int(out, "withheld", (int64_t)a->withheld);
     fields_put_int(out, "escalated", a->escalated);
     fields_put_int(out, "degraded", a->degraded);
     fields_put_int(out, "count", a->trigger_count);
@@ -265,8 +267,8 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
     if (line.n > STATE_TEXT_BYTES_MAX || !text_equal(first, TEXT("1"))) {
         return BRINK_E_SYNTAX;
     }
-    int64_t phase = ALERT_INACTIVE, escalated = 0, degraded = 0, n = 1,
-            severity = SEVERITY_WARNING;
+    int64_t phase = ALERT_INACTIVE, escalated = 0, degraded = 0, n = 1, told = 1,
+            withheld = 0, severity = SEVERITY_WARNING;
     const struct {
         struct text key;
         int64_t *to;
@@ -278,6 +280,8 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         {TEXT("unknown"), &s.state.unknown_since.us},
         {TEXT("cooldown"), &s.state.cooldown_until.us},
         {TEXT("published"), &s.state.published_at.us},
+        {TEXT("told"), &told},
+        {TEXT("withheld"), &withheld},
         {TEXT("escalated"), &escalated},
         {TEXT("degraded"), &degraded},
         {TEXT("count"), &n},
@@ -311,6 +315,8 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         }
     }
     s.state.phase = phase == ALERT_FIRING ? ALERT_FIRING : ALERT_INACTIVE;
+    s.state.published = s.state.phase == ALERT_FIRING && told != 0;
+    s.state.withheld = withheld > 0 ? (uint64_t)withheld : 0;
     s.state.escalated = escalated != 0;
     s.state.degraded = degraded != 0;
     s.state.trigger_count = n > 0 && n < UINT32_MAX ? (uint32_t)n : 1;

@@ -55,6 +55,12 @@ static void inherit(struct series *to, const struct series *from)
         window_push(to->window, window_at(from->window, i), NULL, NULL);
     }
 }
+static void replaced(void *ctx, struct instance *to, struct instance *from)
+{
+    (void)ctx;
+    (void)to;
+    (void)from;
+}
 static void leaving(void *ctx, struct instance *i, const char *reason)
 {
     (void)ctx;
@@ -64,7 +70,7 @@ static void leaving(void *ctx, struct instance *i, const char *reason)
 }
 static const struct rules_hooks hooks = {NULL,    open_series, close_series, window_of,
                                          always,  never,       unload,       restart,
-                                         inherit, leaving};
+                                         inherit, replaced,    leaving};
 
 static struct loaded l;
 static struct devices devices;

@@ -1,0 +1,326 @@
+#include "gateway/gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "gateway/engine.h"
+
+enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config)
+{
+    *plan = (struct gate_plan){0};
+    return maintenances_init(&plan->maintenances, config);
+}
+
+void gate_plan_finish(struct gate_plan *plan)
+{
+    maintenances_finish(&plan->maintenances);
+}
+
+void gate_finish(struct gate *g)
+{
+    gate_plan_finish(&g->plan);
+}
+
+/* --- what mutes --- */
+
+static struct mute_cause *find_cause(const struct pipeline *p, const struct instance *i)
+{
+    const struct mute_subject subject = {
+        .tenant = text_of(i->device->tenant),
+        .site = text_of(i->device->site),
+        .device = text_of(i->device->id),
+        .rule = text_of(i->rule->id),
+    };
+    struct maintenance *m = maintenances_find(&p->gate.plan.maintenances, &subject);
+    return m ? &m->cause : NULL;
+}
+
+static void count_held_back(enum mute_kind kind)
+{
+    static const enum counter counters[MUTE_KINDS] = {COUNT_HELD_BACK_MAINTENANCE};
+    count(counters[kind]);
+}
+
+static struct instance *instance_of(struct heap_item *withheld)
+{
+    return (struct instance *)(void *)((char *)withheld -
+                                       offsetof(struct instance, withheld));
+}
+
+/* False: no memory. Better told than lost. */
+static bool withhold(struct pipeline *p, struct instance *i, struct mute_cause *cause)
+{
+    uint64_t place = i->alert.withheld ? i->alert.withheld : p->gate.serial + 1;
+    if (heap_set(&cause->withheld, &i->withheld, (int64_t)place) != BRINK_OK) {
+        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
+                    "no memory to hold an alert back, publishing it",
+                    LOG_S("rule", i->rule->id), LOG_S("device", i->device->id));
+        return false;
+    }
+    i->muted_by = cause;
+    i->alert.withheld = place;
+    p->gate.serial = place > p->gate.serial ? place : p->gate.serial;
+    return true;
+}
+
+void gate_forget(struct pipeline *p, struct instance *i)
+{
+    (void)p;
+    if (i->muted_by) {
+        heap_remove(&i->muted_by->withheld, &i->withheld);
+        i->muted_by = NULL;
+    }
+}
+
+/* --- events --- */
+
+bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type event,
+                 const struct alert_state *before)
+{
+    if (event == ALERT_CLOSED) {
+        gate_forget(p, i);
+        return before->published;
+    }
+    struct mute_cause *cause = i->muted_by ? i->muted_by : find_cause(p, i);
+    bool passes = !cause;
+    if (event == ALERT_REPEATED) {
+        i->alert.trigger_count -= !passes; /* counts what is told */
+    } else if (cause && !i->alert.withheld) {
+        passes = !withhold(p, i, cause);
+    }
+    if (!passes) {
+        count_held_back(cause->kind);
+    } else if (event == ALERT_OPEN) {
+        i->alert.published = true;
+    }
+    return passes;
+}
+
+/* What the rule says at this moment, with its timers left as they are. */
+static void look(struct pipeline *p, struct instance *i, const struct moment *m,
+                 struct evaluation *ret)
+{
+    struct held held[RULE_HELD_MAX];
+    size_t bytes = i->rule->n_held * sizeof *held;
+    int64_t unknown_us = i->unknown_us;
+    memcpy(held, i->held, bytes);
+    instance_evaluate(&p->devices, i, m, ret);
+    memcpy(i->held, held, bytes);
+    i->unknown_us = unknown_us;
+}
+
+/* Publishes what was withheld: now, as things stand now. */
+static void tell(struct pipeline *p, struct instance *i)
+{
+    struct mono at = p->gate.at.mono;
+    struct wall device_time = device_now(i->device, at);
+    struct moment m = {
+        .now = device_time.us == INT64_MIN ? p->gate.at.wall : device_time,
+        .silence_us = silence_now(&p->devices.silence, at),
+    };
+    enum alert_event_type event = i->alert.published ? ALERT_ESCALATED : ALERT_OPEN;
+    struct evaluation e;
+    struct alert_facts f;
+    look(p, i, &m, &e);
+    describe_event(p, i, &e, event, m.now, &f);
+    announce(p, &f, i->device, &i->retained);
+    if (event == ALERT_OPEN) {
+        i->alert.published = true;
+        i->alert.published_at = m.now; /* from here `repeat` counts */
+    }
+    i->alert.withheld = 0;
+    store_state(p, i);
+    schedule(p, i);
+}
+
+/* Withheld by nobody: to the next cause, or out. */
+static void offer(struct pipeline *p, struct instance *i)
+{
+    struct mute_cause *cause = find_cause(p, i);
+    if (!cause || !withhold(p, i, cause)) {
+        tell(p, i);
+    }
+}
+
+/* --- ends --- */
+
+static void end(struct pipeline *p, struct mute_cause *cause)
+{
+    if (cause && !cause->is_ended) {
+        cause->is_ended = true;
+        cause->next_ended = p->gate.ended;
+        p->gate.ended = cause;
+    }
+}
+
+/* Whose OPEN was held back first goes first, whatever held it back. */
+static struct heap_item *first_released(const struct gate *g)
+{
+    struct heap_item *first = NULL;
+    for (const struct mute_cause *c = g->ended; c; c = c->next_ended) {
+        struct heap_item *own = c->active ? NULL : heap_first(&c->withheld);
+        first = own && (!first || own->due < first->due) ? own : first;
+    }
+    return first;
+}
+
+void gate_settle(struct pipeline *p)
+{
+    struct gate *g = &p->gate;
+    for (struct heap_item *item; (item = first_released(g));) {
+        struct instance *i = instance_of(item);
+        gate_forget(p, i);
+        offer(p, i);
+    }
+    while (g->ended) {
+        struct mute_cause *cause = g->ended;
+        g->ended = cause->next_ended;
+        cause->is_ended = false;
+    }
+}
+
+void gate_look_again(struct pipeline *p, struct device *device)
+{
+    uint64_t place = 0;
+    for (struct instance *next;; offer(p, next)) {
+        next = NULL;
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            struct instance *i = device->instances[k];
+            bool later = i->muted_by && i->alert.withheld > place;
+            next =
+                later && (!next || i->alert.withheld < next->alert.withheld) ? i : next;
+        }
+        if (!next) {
+            return;
+        }
+        place = next->alert.withheld;
+        gate_forget(p, next);
+    }
+}
+
+/* --- alerts that nobody withholds --- */
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = (*(struct instance *const *)a)->alert.withheld,
+             y = (*(struct instance *const *)b)->alert.withheld;
+    return x < y ? -1 : x > y;
+}
+
+/* Visits every alert that should be withheld and is not. */
+static size_t orphans(struct pipeline *p, struct instance **into)
+{
+    struct device *device;
+    size_t n = 0;
+    for (size_t at = 0; (device = map_next(&p->devices.by_field, &at));) {
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            struct instance *i = device->instances[k];
+            if (i->alert.phase != ALERT_FIRING || i->muted_by ||
+                (i->alert.published && i->alert.withheld == 0)) {
+                continue;
+            }
+            p->gate.serial =
+                i->alert.withheld > p->gate.serial ? i->alert.withheld : p->gate.serial;
+            if (into) {
+                into[n] = i;
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+/* After a start or a reload: in their order. */
+static void adopt_orphans(struct pipeline *p)
+{
+    size_t n = orphans(p, NULL);
+    struct instance **list = calloc(n ? n : 1, sizeof *list);
+    if (!list) { /* they wait for the next time */
+        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
+                    "no memory to look at held back alerts anew", LOG_I("alerts", n));
+        return;
+    }
+    n = orphans(p, list);
+    qsort(list, n, sizeof(struct instance *), by_place);
+    for (size_t k = 0; k < n; k++) {
+        offer(p, list[k]);
+    }
+    free(list);
+    p->gate.has_orphans = false;
+}
+
+static void abandon(struct mute_cause *cause)
+{
+    for (struct heap_item *item; (item = heap_first(&cause->withheld));) {
+        heap_remove(&cause->withheld, item);
+        instance_of(item)->muted_by = NULL;
+    }
+}
+
+void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
+{
+    struct gate *g = &p->gate;
+    for (size_t k = 0; k < g->plan.maintenances.n; k++) {
+        abandon(&g->plan.maintenances.items[k].cause);
+    }
+    g->ended = NULL;
+    gate_plan_finish(&g->plan);
+    g->plan = *plan;
+    g->has_orphans = true;
+}
+
+/* --- time --- */
+
+static int64_t due(const struct gate *g)
+{
+    return maintenances_due(&g->plan.maintenances);
+}
+
+/* The first moment at or after `due_us` that has not been yet, as `now` has the clocks.
+ */
+static void move_to(struct gate *g, struct instant now, int64_t due_us)
+{
+    int64_t wall_us = due_us > g->at.wall.us ? due_us : g->at.wall.us;
+    wall_us = wall_us < now.wall.us ? wall_us : now.wall.us;
+    int64_t mono_us = now.mono.us - (now.wall.us - wall_us);
+    g->at.wall.us = wall_us;
+    g->at.mono.us = mono_us > g->at.mono.us ? mono_us : g->at.mono.us;
+}
+
+void gate_advance(struct pipeline *p)
+{
+    struct gate *g = &p->gate;
+    struct instant kept = p->now;
+    if (p->now.mono.us < g->at.mono.us) { /* has been already, so it counts as then */
+        set_moment(p, g->at.mono);
+    }
+    struct instant now = p->now;
+    if (now.wall.us < g->at.wall.us) {
+        maintenances_doubt(&g->plan.maintenances);
+    }
+    for (int64_t next; (next = due(g)) <= now.wall.us;) {
+        move_to(g, now, next);
+        p->now = g->at;
+        while (due(g) <= next) { /* all that end together, before anything is released */
+            end(p, maintenances_turn(&g->plan.maintenances, g->at.wall));
+        }
+        if (!g->has_orphans) {
+            gate_settle(p);
+        }
+    }
+    g->at = p->now = now;
+    if (g->has_orphans) {
+        adopt_orphans(p);
+    }
+    gate_settle(p);
+    p->now = kept;
+}
+
+struct mono gate_wake(const struct pipeline *p)
+{
+    const struct gate *g = &p->gate;
+    int64_t next = due(g);
+    return (struct mono){next == INT64_MAX ? next
+                                           : g->at.mono.us + (next - g->at.wall.us)};
+}

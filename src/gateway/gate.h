@@ -1,0 +1,66 @@
+/* The gate between the state machine's events and the outbox (SPEC 6.5, 6.6): whatever
+ * mutes holds back publishing, never evaluation.
+ *
+ * - An OPEN that is muted is withheld: the alert fires unpublished. When nothing mutes it
+ *   any longer and it is still firing, its OPEN goes out then, with the alert's own id
+ * and triggered_at. If it ended before, nothing was ever told of it.
+ * - The CLOSED of an alert that was published is always published.
+ * - A REPEATED that is muted is left out. An ESCALATED is withheld as an OPEN is.
+ *
+ * Each withheld alert stands with one cause, the first found; when that ends, the alert
+ * is looked at anew and goes to another cause or out. So a decision costs a look at what
+ * mutes now, an end costs those that it held back, and a reading costs nothing.
+ *
+ * Its clock is the gateway's arrival clock, which it is led along: before a message is
+ * applied up to its arrival, before a timer up to its due time. So batching changes no
+ * outcome here either. */
+#ifndef BRINK_GATEWAY_GATE_H
+#define BRINK_GATEWAY_GATE_H
+
+#include "model/alert.h"
+#include "mute/maintenance.h"
+#include "rules/state.h"
+
+struct device;
+struct instance;
+struct pipeline;
+
+/* What the rule files say. */
+struct gate_plan {
+    struct maintenances maintenances;
+};
+enum brink_status gate_plan_init(struct gate_plan *plan,
+                                 const struct config *config) BRINK_MUST_CHECK;
+void gate_plan_finish(struct gate_plan *plan);
+
+struct gate {
+    struct gate_plan plan;
+    struct instant at; /* of what is being decided; mono never goes back */
+    uint64_t serial;   /* the last given to a withheld alert */
+    struct mute_cause *ended;
+    bool has_orphans; /* alerts are withheld by nobody: after a start or a reload */
+};
+
+void gate_finish(struct gate *g); /* when all instances are gone */
+/* Takes a plan over in place of the last. The withheld are looked at anew by the next
+ * gate_advance(). */
+void gate_take_plan(struct pipeline *p, struct gate_plan *plan);
+
+/* Time has come to the moment at hand: opens, ends, releases what is due by then. */
+void gate_advance(struct pipeline *p);
+/* When gate_advance() is to be called again; INT64_MAX: no need. */
+struct mono gate_wake(const struct pipeline *p);
+
+/* An event of the instance's alert, in the state that it led to (before: from which).
+ * False: it is not to be published; the state is marked accordingly. */
+bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type event,
+                 const struct alert_state *before);
+/* The alert ended, or the instance goes. */
+void gate_forget(struct pipeline *p, struct instance *i);
+/* The device moved (its site, a label): what is withheld of it is looked at anew. */
+void gate_look_again(struct pipeline *p, struct device *device);
+/* Releases what gate_passes() and gate_forget() set free; after the alert's state was
+ * stored, and never while instances are being made or freed. */
+void gate_settle(struct pipeline *p);
+
+#endif

@@ -1,0 +1,270 @@
+/* What is held back, and what becomes of it (SPEC 6.5, 6.6). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../tap.h"
+#include "base/counters.h"
+#include "world.h"
+
+/* --- maintenance --- */
+
+#define ONCE "maintenance: [{name: m, from: 2026-01-01T01:00, until: 2026-01-01T02:00}]\n"
+
+START_TEST(test_alert_that_ends_within_maintenance_is_never_told)
+{
+    struct world w;
+    uint64_t before = counter_value(COUNT_HELD_BACK_MAINTENANCE);
+    world_begin(&w, "", ONCE "rules: [{id: r, when: x > 5}]");
+    pass(&w, HOUR);
+    say(&w, "d1", NULL, 9);
+    pass(&w, MINUTE);
+    say(&w, "d1", NULL, 1);
+    pass(&w, 2 * HOUR);
+    ck_assert_str_eq(told(&w), "");
+    ck_assert_uint_eq(counter_value(COUNT_HELD_BACK_MAINTENANCE), before + 1);
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_what_still_fires_at_its_end_is_told_then)
+{
+    struct world w;
+    world_begin(&w, "", ONCE "rules: [{id: r, when: x > 5, repeat: 30m}]");
+    pass(&w, 90 * MINUTE);
+    say(&w, "d1", NULL, 9);
+    pass(&w, 30 * MINUTE - 1);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 1);
+    ck_assert_str_eq(last_told(&w, "triggered_at"), "2026-01-01T01:30:00.000Z");
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T02:00:00.000Z");
+    ck_assert_str_eq(last_told(&w, "trigger_count"), "1");
+    ck_assert_str_eq(last_told(&w, "value"), "9.0");
+    char *id = text_dup(text_of(last_told(&w, "alert_id")));
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    pass(&w, 30 * MINUTE - 1); /* repeat counts from what was told */
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 1);
+    ck_assert_str_eq(last_told(&w, "trigger_count"), "2");
+    ck_assert_str_eq(told(&w), "REPEATED r d1\n");
+    say(&w, "d1", NULL, 1);
+    ck_assert_str_eq(last_told(&w, "alert_id"), id);
+    ck_assert_str_eq(told(&w), "CLOSED r d1\n");
+    free(id);
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_closed_of_a_published_alert_is_always_told)
+{
+    struct world w;
+    world_begin(&w, "", ONCE "rules: [{id: r, when: x > 5, repeat: 10m}]");
+    pass(&w, 55 * MINUTE);
+    say(&w, "d1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    pass(&w, 40 * MINUTE); /* four repeats are due, all of them within */
+    ck_assert_str_eq(told(&w), "");
+    say(&w, "d1", NULL, 1);
+    ck_assert_str_eq(last_told(&w, "trigger_count"), "1"); /* counts what was told */
+    ck_assert_str_eq(told(&w), "CLOSED r d1\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_escalation_is_told_at_the_end_or_within_the_late_open)
+{
+    struct world w;
+    world_begin(&w, "",
+                ONCE "rules: [{id: r, when: x > 5, severity: info,\n"
+                     "  escalate: {after: 20m, severity: critical}}]");
+    pass(&w, 50 * MINUTE);
+    say(&w, "d1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    pass(&w, 20 * MINUTE);
+    say(&w, "d2", NULL, 9);
+    pass(&w, 50 * MINUTE - 1);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 1);
+    ck_assert_str_eq(last_told(&w, "severity"), "critical");
+    ck_assert_str_eq(told(&w), "ESCALATED r d1\nOPEN r d2\n");
+    pass(&w, 3 * HOUR);
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_overlapping_windows_hold_back_until_the_last_ends)
+{
+    struct world w;
+    world_begin(&w, "",
+                "rules: [{id: r, when: x > 5}, {id: s, when: x > 5}]\n"
+                "maintenance:\n"
+                "  - {name: a, from: 00:10, until: 00:30, rules: [r]}\n"
+                "  - {name: b, from: 00:20, until: 00:40, scope: {devices: ['d*']}}\n"
+                "  - {name: c, from: 00:20, until: 00:50, rules: ['s*']}\n");
+    pass(&w, 15 * MINUTE);
+    say(&w, "d1", NULL, 9);
+    say(&w, "e1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN s d1\nOPEN s e1\n");
+    pass(&w, 15 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN r e1\n");
+    say(&w, "e2", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN r e2\n");
+    pass(&w, 10 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    pass(&w, 10 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN s e2\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_released_come_in_the_order_in_which_they_fired)
+{
+    struct world w;
+    world_begin(&w, "",
+                "rules: [{id: r, when: x > 5}]\n"
+                "maintenance:\n"
+                "  - {name: a, from: 00:00, until: 01:00, scope: {devices: ['a*']}}\n"
+                "  - {name: b, from: 00:00, until: 01:00, scope: {devices: ['b*']}}\n");
+    static const char *const devices[] = {"b1", "a1", "a2", "b2", "a3"};
+    for (size_t i = 0; i < 5; i++) {
+        pass(&w, S);
+        say(&w, devices[i], NULL, 9);
+    }
+    world_restart(&w);
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "OPEN r b1\nOPEN r a1\nOPEN r a2\nOPEN r b2\nOPEN r a3\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_site_that_changes_takes_the_alert_out_of_a_window)
+{
+    struct world w;
+    world_begin(
+        &w, "",
+        "rules: [{id: r, when: x > 5}]\n"
+        "maintenance: [{name: a, from: 00:00, until: 12:00, scope: {sites: [s1]}}]\n");
+    say(&w, "d1", "s1", 9);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, S);
+    say(&w, "d1", "s2", 9);
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_reload_changes_what_is_held_back)
+{
+    struct world w;
+    const char *rules = "rules: [{id: r, when: x > 5}, {id: s, when: x > 5}]\n";
+    char both[256], one[256], changed[256];
+    snprintf(both, sizeof both, "%smaintenance: [{name: a, from: 00:00, until: 12:00}]\n",
+             rules);
+    snprintf(one, sizeof one,
+             "%smaintenance: [{name: b, from: 00:00, until: 12:00, rules: [s]}]\n",
+             rules);
+    snprintf(changed, sizeof changed, "rules: [{id: s, when: x > 4}]\n%s",
+             strstr(one, "maintenance"));
+    world_begin(&w, "", both);
+    say(&w, "d1", NULL, 9);
+    say(&w, "d2", NULL, 9);
+    ck_assert_str_eq(told(&w), "");
+    world_reload(&w, "", one);
+    ck_assert_str_eq(told(&w), "OPEN r d1\nOPEN r d2\n");
+    /* A rule that changed keeps its alert, and it stays held back; a rule that is gone
+     * closes what was told, and no other. */
+    world_reload(&w, "", changed);
+    ck_assert_str_eq(last_told(&w, "reason"), "rule_removed");
+    const char *closed = told(&w);
+    ck_assert(strcmp(closed, "CLOSED r d1\nCLOSED r d2\n") == 0 ||
+              strcmp(closed, "CLOSED r d2\nCLOSED r d1\n") == 0);
+    world_reload(&w, "", "rules: [{id: s, when: x > 4}]\n");
+    ck_assert_str_eq(told(&w), "OPEN s d1\nOPEN s d2\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_rule_that_is_removed_while_held_back_is_never_told)
+{
+    struct world w;
+    world_begin(&w, "", ONCE "rules: [{id: r, when: x > 5}, {id: s, when: x > 50}]");
+    pass(&w, HOUR);
+    say(&w, "d1", NULL, 9);
+    world_restart(&w);
+    world_reload(&w, "", ONCE "rules: [{id: s, when: x > 50}]");
+    pass(&w, 3 * HOUR);
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_batch_across_the_edges_is_as_one_by_one)
+{
+    char *one_by_one = NULL;
+    for (int batched = 0; batched < 2; batched++) {
+        struct world w;
+        world_begin(&w, "", ONCE "rules: [{id: r, when: x > 5}]");
+        w.at_us = HOUR - 3 * S;
+        for (int i = 0; i < 7300; i++) {
+            char device[8];
+            snprintf(device, sizeof device, "d%d", i % 7);
+            add(&w, device, NULL, i % 50 < 25 ? 9 : 1);
+            w.at_us += S / 2;
+            if (!batched || i % 1000 == 999) {
+                apply(&w);
+            }
+        }
+        apply(&w);
+        if (!batched) {
+            one_by_one = text_dup(buffer_view(&w.events));
+            ck_assert_uint_gt(strlen(one_by_one), 1000);
+        } else {
+            /* Not ck_assert_str_eq: as a message they would be too long. */
+            ck_assert(strcmp(buffer_cstr(&w.events), one_by_one) == 0);
+        }
+        world_end(&w);
+    }
+    free(one_by_one);
+}
+END_TEST
+
+START_TEST(test_clock_that_is_set_is_followed)
+{
+    struct world w;
+    struct mono wake;
+    world_begin(&w, "", ONCE "rules: [{id: r, when: x > 5}]");
+    pass(&w, 2 * HOUR); /* over */
+    /* A time service sets the gateway's clock back into the window, and later forward. */
+    struct instant at = {world_now(&w).mono, {T0 + 90 * MINUTE}};
+    pipeline_step(w.pipeline, at, &wake);
+    add(&w, "d1", NULL, 9);
+    pipeline_apply(w.pipeline, at);
+    ck_assert_str_eq(told(&w), "");
+    ck_assert_int_le(wake.us, at.mono.us + 30 * MINUTE);
+    at.wall.us = T0 + 3 * HOUR;
+    pipeline_step(w.pipeline, at, &wake);
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    world_end(&w);
+}
+END_TEST
+
+int main(void)
+{
+    setenv("TZ", "UTC0", 1);
+    Suite *suite = suite_create("gate");
+    TCase *t = tcase_create("maintenance");
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, test_alert_that_ends_within_maintenance_is_never_told);
+    tcase_add_test(t, test_what_still_fires_at_its_end_is_told_then);
+    tcase_add_test(t, test_closed_of_a_published_alert_is_always_told);
+    tcase_add_test(t, test_escalation_is_told_at_the_end_or_within_the_late_open);
+    tcase_add_test(t, test_overlapping_windows_hold_back_until_the_last_ends);
+    tcase_add_test(t, test_released_come_in_the_order_in_which_they_fired);
+    tcase_add_test(t, test_site_that_changes_takes_the_alert_out_of_a_window);
+    tcase_add_test(t, test_reload_changes_what_is_held_back);
+    tcase_add_test(t, test_rule_that_is_removed_while_held_back_is_never_told);
+    tcase_add_test(t, test_batch_across_the_edges_is_as_one_by_one);
+    tcase_add_test(t, test_clock_that_is_set_is_followed);
+    suite_add_tcase(suite, t);
+    return run_tap(suite);
+}

@@ -1,0 +1,294 @@
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct kept_state {
+    struct text rule, tenant, device, value, key;
+    char bytes[];
+};
+
+/* The pipeline borrows what is added until it is applied. */
+struct said {
+    struct said *next;
+    char topic[128], payload[256];
+};
+
+struct instant world_now(const struct world *w)
+{
+    return (struct instant){{w->at_us + 1}, {T0 + w->at_us}};
+}
+
+/* --- the outbox --- */
+
+static void on_event(void *ctx, const struct outgoing *e)
+{
+    struct world *w = ctx;
+    if (e->payload.n > 0) {
+        buffer_text(&w->events, e->topic);
+        buffer_char(&w->events, ' ');
+        buffer_text(&w->events, e->payload);
+        buffer_char(&w->events, '\n');
+    }
+}
+
+static struct text put(char **at, struct text t)
+{
+    struct text copy = {*at, t.n};
+    if (t.n > 0) {
+        memcpy(*at, t.p, t.n);
+    }
+    *at += t.n;
+    *(*at)++ = '\x1f';
+    return copy;
+}
+
+static void on_state(void *ctx, struct text rule, struct text tenant, struct text device,
+                     struct text value)
+{
+    struct world *w = ctx;
+    struct kept_state *s =
+        calloc(1, sizeof *s + rule.n + tenant.n + device.n + value.n + 4);
+    ck_assert_ptr_nonnull(s);
+    char *at = s->bytes;
+    s->rule = put(&at, rule);
+    s->tenant = put(&at, tenant);
+    s->device = put(&at, device);
+    s->key = (struct text){s->bytes, (size_t)(at - s->bytes)};
+    s->value = put(&at, value);
+    free(map_remove(&w->states, s->key));
+    if (value.n == 0) {
+        free(s);
+    } else {
+        ck_assert_int_eq(map_put(&w->states, s->key, s), BRINK_OK);
+    }
+}
+
+static void on_commit(void *ctx, struct mono at)
+{
+    (void)ctx;
+    (void)at;
+}
+
+static void on_wake(void *ctx)
+{
+    (void)ctx;
+}
+
+/* --- life --- */
+
+static void path_of(const struct world *w, const char *name, char path[128])
+{
+    snprintf(path, 128, "%s/%s", w->folder, name);
+}
+
+static void write_file(const struct world *w, const char *name, const char *text)
+{
+    char path[128];
+    path_of(w, name, path);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void write_files(const struct world *w, const char *alerts, const char *rules)
+{
+    char config[2048];
+    snprintf(config, sizeof config,
+             "gateway: {id: gw, state_dir: /tmp}\n"
+             "telemetry:\n"
+             "  - {topic: 't/{tenant}/{line}/{device}', timestamp: /ts, site: /site}\n"
+             "store: {address: memory}\n"
+             "alerts: {topic: 'a/{tenant}/{device}/{rule}'%s%s}\n"
+             "rules: [rules.yaml]\n",
+             alerts[0] ? ", " : "", alerts);
+    write_file(w, "brink.yaml", config);
+    write_file(w, "rules.yaml", rules);
+}
+
+static void load(const struct world *w, struct config **config, struct ruleset **set)
+{
+    char path[128];
+    struct problems problems = {0};
+    path_of(w, "brink.yaml", path);
+    enum brink_status status = ruleset_load(path, &problems, config, set);
+    problems_print(&problems, stderr);
+    problems_finish(&problems);
+    ck_assert_int_eq(status, BRINK_OK);
+}
+
+static void start(struct world *w)
+{
+    struct ruleset *set;
+    struct mono wake;
+    const struct pipeline_sink sink = {w, on_event, on_state, on_commit};
+    load(w, &w->config, &set);
+    ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
+                     BRINK_OK);
+    ck_assert_int_eq(
+        pipeline_new(w->config, set, w->history, &sink, world_now(w), &w->pipeline),
+        BRINK_OK);
+    /* As gateway.c does: what has no device first. */
+    const struct kept_state *s;
+    for (size_t i = 0; (s = map_next(&w->states, &i));) {
+        if (s->tenant.n == 0 && s->device.n == 0) {
+            pipeline_restore_first(w->pipeline, s->rule, s->value);
+        }
+    }
+    pipeline_compare_first(w->pipeline, world_now(w));
+    for (size_t i = 0; (s = map_next(&w->states, &i));) {
+        if (s->tenant.n > 0 || s->device.n > 0) {
+            pipeline_restore_alert(w->pipeline, s->rule, s->tenant, s->device, s->value,
+                                   world_now(w));
+        }
+    }
+    pipeline_step(w->pipeline, world_now(w), &wake);
+    pipeline_subscribed(w->pipeline, true, world_now(w).mono);
+}
+
+static void forget_said(struct world *w)
+{
+    for (struct said *m = w->said; m; m = w->said) {
+        w->said = m->next;
+        free(m);
+    }
+}
+
+static void stop(struct world *w)
+{
+    forget_said(w);
+    pipeline_flush(w->pipeline, world_now(w), 0);
+    pipeline_free(w->pipeline);
+    history_free(w->history);
+    config_free(w->config);
+}
+
+void world_begin(struct world *w, const char *alerts, const char *rules)
+{
+    *w = (struct world){.folder = "/tmp/brink-test-XXXXXX"};
+    ck_assert_ptr_nonnull(mkdtemp(w->folder));
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    write_files(w, alerts, rules);
+    start(w);
+}
+
+void world_reload(struct world *w, const char *alerts, const char *rules)
+{
+    struct config *config;
+    struct ruleset *set;
+    write_files(w, alerts, rules);
+    load(w, &config, &set);
+    ck_assert_int_eq(pipeline_reload(w->pipeline, config, set, world_now(w)), BRINK_OK);
+    config_free(w->config);
+    w->config = config;
+}
+
+void world_restart(struct world *w)
+{
+    stop(w);
+    start(w);
+}
+
+void world_end(struct world *w)
+{
+    static const char *const files[] = {"brink.yaml", "rules.yaml"};
+    char path[128];
+    struct kept_state *s;
+    stop(w);
+    for (size_t i = 0; (s = map_next(&w->states, &i));) {
+        free(s);
+    }
+    map_finish(&w->states);
+    buffer_finish(&w->events);
+    for (int i = 0; i < 2; i++) {
+        path_of(w, files[i], path);
+        unlink(path);
+    }
+    rmdir(w->folder);
+}
+
+/* --- acting --- */
+
+void add(struct world *w, const char *device, const char *site, double x)
+{
+    struct said *m = calloc(1, sizeof *m);
+    ck_assert_ptr_nonnull(m);
+    m->next = w->said;
+    w->said = m;
+    snprintf(m->topic, sizeof m->topic, "t/acme/l1/%s", device);
+    snprintf(m->payload, sizeof m->payload,
+             "{\"ts\":%lld%s%s%s,\"metrics\":{\"x\":%.9g}}",
+             (long long)((T0 + w->at_us) / 1000), site ? ",\"site\":\"" : "",
+             site ? site : "", site ? "\"" : "", x);
+    const struct raw_message raw = {.topic = text_of(m->topic),
+                                    .payload = text_of(m->payload),
+                                    .arrived = world_now(w).mono,
+                                    .arrived_wall = world_now(w).wall};
+    pipeline_add(w->pipeline, &raw);
+}
+
+void apply(struct world *w)
+{
+    pipeline_apply(w->pipeline, world_now(w));
+    forget_said(w);
+}
+
+void say(struct world *w, const char *device, const char *site, double x)
+{
+    add(w, device, site, x);
+    apply(w);
+}
+
+void pass(struct world *w, int64_t us)
+{
+    int64_t until = w->at_us + us;
+    struct mono wake;
+    do {
+        pipeline_step(w->pipeline, world_now(w), &wake);
+        int64_t next = wake.us - 1 > w->at_us ? wake.us - 1 : w->at_us + 1;
+        w->at_us = next < until ? next : until;
+    } while (w->at_us < until);
+    pipeline_step(w->pipeline, world_now(w), &wake);
+}
+
+/* --- looking --- */
+
+const char *told(struct world *w)
+{
+    static char out[16384];
+    size_t n = 0;
+    out[0] = '\0';
+    char *text = text_dup(buffer_view(&w->events));
+    for (char *line = text ? strtok(text, "\n") : NULL; line; line = strtok(NULL, "\n")) {
+        char device[64], rule[64];
+        const char *type = strstr(line, "\"event_type\":\"");
+        ck_assert_int_eq(sscanf(line, "a/%*[^/]/%63[^/]/%63[^ ]", device, rule), 2);
+        n += (size_t)snprintf(out + n, sizeof out - n, "%.*s %s %s\n",
+                              (int)strcspn(type + 14, "\""), type + 14, rule, device);
+        ck_assert_uint_lt(n, sizeof out);
+    }
+    free(text);
+    buffer_clear(&w->events);
+    return out;
+}
+
+const char *last_told(const struct world *w, const char *member)
+{
+    static char out[512];
+    char key[64];
+    snprintf(key, sizeof key, "\"%s\":", member);
+    const char *from = w->events.n ? w->events.p : "", *last = NULL;
+    for (const char *at = from; (at = strstr(at, "\"schema\"")); at++) {
+        last = at;
+    }
+    const char *value = last ? strstr(last, key) : NULL;
+    ck_assert_msg(value != NULL, "no event has `%s`", member);
+    value += strlen(key);
+    bool quoted = *value == '"';
+    value += quoted;
+    snprintf(out, sizeof out, "%.*s", (int)strcspn(value, quoted ? "\"" : ",}"), value);
+    return out;
+}

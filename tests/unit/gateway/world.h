@@ -1,0 +1,52 @@
+/* A pipeline on a virtual clock with windows in memory, and an outbox that keeps what it
+ * is told, so that the world can be stopped and started again at any moment. */
+#ifndef BRINK_TESTS_GATEWAY_WORLD_H
+#define BRINK_TESTS_GATEWAY_WORLD_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/map.h"
+#include "gateway/pipeline.h"
+
+#define T0 INT64_C(1767225600000000) /* 2026-01-01, a Thursday: when the world begins */
+#define S US_PER_S
+#define MINUTE (60 * S)
+#define HOUR (60 * MINUTE)
+
+struct world {
+    char folder[64];
+    struct config *config;
+    struct history *history;
+    struct pipeline *pipeline;
+    struct map
+        states; /* rule, tenant, device -> struct kept_state, as the outbox has it */
+    struct buffer events; /* topic, blank, payload; one a line */
+    int64_t at_us;        /* since T0 */
+    struct said *said;    /* added, and not applied yet */
+};
+
+/* `alerts` is what stands behind `alerts:` in the configuration, or "". */
+void world_begin(struct world *w, const char *alerts, const char *rules);
+void world_reload(struct world *w, const char *alerts, const char *rules);
+/* A clean stop and a start at once. */
+void world_restart(struct world *w);
+void world_end(struct world *w);
+
+struct instant world_now(const struct world *w);
+/* One message now, {"x": value} of the device of tenant acme; site: or NULL. */
+void say(struct world *w, const char *device, const char *site, double x);
+/* The same to be applied with what comes later. */
+void add(struct world *w, const char *device, const char *site, double x);
+void apply(struct world *w);
+/* Lets time pass, with a step wherever the pipeline asks for one. */
+void pass(struct world *w, int64_t us);
+/* "OPEN rule device" a line, of all events since the last call. */
+const char *told(struct world *w);
+/* A member of the last event's payload, as it stands there, without quotes. */
+const char *last_told(const struct world *w, const char *member);
+
+#endif

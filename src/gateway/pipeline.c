@@ -297,6 +297,29 @@ static void apply_value(struct pipeline *p, const struct staged_value *v,
     }
 }
 
+/* The other {names} of its topic, for alert topics and `inhibit`. A device that is heard
+ * on several topics has the labels of all. True: one changed. */
+static bool note_labels(struct pipeline *p, struct device *device,
+                        const struct message *m)
+{
+    bool changed = false;
+    for (size_t k = 0; k < m->n_labels; k++) {
+        const struct topic_label *l = &m->labels[k];
+        const char *was = device_label(device, l->name);
+        if (was && text_equal(text_of(was), l->value)) {
+            continue;
+        }
+        if (device_set_label(device, l->name, l->value) == BRINK_OK) {
+            changed = true;
+        } else {
+            log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_WARNING,
+                        "cannot note a label of a device's topic, ignoring it",
+                        LOG_T("label", l->name), LOG_S("device", device->id));
+        }
+    }
+    return changed;
+}
+
 static void move_timeline(struct device *device, const struct message *m)
 {
     bool reading = m->n_readings > 0;
@@ -347,6 +370,9 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     device->heard = true;
     device->seen = m->arrived;
     device_mark_dirty(&p->devices, device);
+    if (m->n_labels > 0 && note_labels(p, device, m)) {
+        gate_look_again(p, device);
+    }
     p->serial++;
     p->n_touched = 0;
     for (uint32_t v = 0; v < s->n_values; v++) {

@@ -586,6 +586,26 @@ START_TEST(test_site_in_the_payload_decides_the_scope)
 }
 END_TEST
 
+START_TEST(test_labels_of_the_topic_go_into_the_alert_topic)
+{
+    struct world w;
+    begin(&w, "rules: [{id: c, when: x > 5}]");
+    reload_as(&w,
+              "gateway: {id: gw, state_dir: /tmp}\n"
+              "telemetry: [{topic: 't/{tenant}/{hall}/{device}'}]\n"
+              "store: {address: memory}\n"
+              "alerts: {topic: 'a/{tenant}/{device}/{rule}/{hall}'}\n"
+              "rules: [rules.yaml]\n",
+              "rules: [{id: c, when: x > 5}]");
+    say(&w, "t/acme/h1/d1", "{\"metrics\":{\"x\":9}}");
+    ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.events), "a/acme/d1/c/h1 "));
+    buffer_clear(&w.events);
+    say(&w, "t/acme/h2/d1", "{\"metrics\":{\"x\":1}}"); /* it was moved */
+    ck_assert_ptr_nonnull(strstr(buffer_cstr(&w.events), "a/acme/d1/c/h2 "));
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_reload_keeps_state_and_closes_what_is_gone)
 {
     struct world w;
@@ -693,6 +713,7 @@ int main(void)
     tcase_add_test(t, test_a_corrected_clock_forgets_no_device);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);
+    tcase_add_test(t, test_labels_of_the_topic_go_into_the_alert_topic);
     tcase_add_test(t, test_reload_keeps_state_and_closes_what_is_gone);
     tcase_add_test(t, test_a_noisy_device_is_held_to_its_rate_and_no_other_is);
     tcase_add_test(t, test_a_tenant_is_held_to_its_rate_and_its_share_of_devices);

@@ -32,13 +32,6 @@ struct staged_message {
     uint32_t first_value, n_values;
 };
 
-/* A rule whose first metric changed: lists written before `generation` start anew. */
-struct restarted_rule {
-    struct restarted_rule *next;
-    char *id;
-    uint32_t generation;
-};
-
 struct pipeline {
     const struct config *config;
     struct ruleset *rules;
@@ -68,8 +61,7 @@ struct pipeline {
         devices_loaded; /* history_load_devices() was called, and is done */
     struct wall alive;  /* until when the last run was subscribed */
     struct buffer payload, topic, text, window_key;
-    struct map known_first; /* rule id -> struct first_metric, as the outbox has it */
-    struct restarted_rule *restarted;
+    struct map firsts; /* rule id -> struct first_metric, as the outbox has them */
     struct log_limit limit_device, limit_tenant, limit_memory, limit_topic, limit_state;
 };
 
@@ -108,7 +100,16 @@ void advance_device(struct pipeline *p, struct device *device, struct wall to);
 void catch_up(struct pipeline *p, const struct instance *i);
 void save_device(struct pipeline *p, struct device *device);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
-void first_metrics(struct pipeline *p);
-void free_first_metrics(struct pipeline *p);
+
+/* first_metric.c: a list does not say whose readings it holds. Where a rule's first
+ * metric changed, each device's lists start anew (SPEC 5.1), once: which have is kept in
+ * the outbox, for as long as Valkey may still keep a list of the metric before. */
+void first_metrics_compare(struct pipeline *p); /* p->rules are the rules to come */
+/* Does the plain key perhaps still hold another metric? */
+bool first_metric_is_new(struct pipeline *p, const struct instance *i);
+/* Notes that the instance's lists have started anew, if they have. */
+void first_metric_settle(struct pipeline *p, struct instance *i);
+void first_metrics_forget(struct pipeline *p, const struct device *device);
+void first_metrics_free(struct pipeline *p);
 
 #endif

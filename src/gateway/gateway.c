@@ -330,19 +330,16 @@ static void *pipeline_thread(void *ctx)
 
 /* --- start --- */
 
-/* States without a device: what the gateway itself remembers. */
+/* What is of no single alert: kept by the gateway itself and by the rules. */
 static void restore_own(void *ctx, struct text rule, struct text tenant,
                         struct text device, struct text value)
 {
     struct gateway *g = ctx;
-    if (tenant.n > 0 || device.n > 0) {
-        return;
-    }
     if (text_equal(rule, TEXT(FILTERS_STATE))) {
         buffer_text(&g->filters, value);
         buffer_text(&g->held, value);
-    } else {
-        pipeline_restore_first(g->pipeline, rule, value);
+    } else if (pipeline_is_rule_state(rule, tenant, device)) {
+        pipeline_restore_rule(g->pipeline, rule, tenant, device, value);
     }
 }
 
@@ -350,7 +347,7 @@ static void restore_alert(void *ctx, struct text rule, struct text tenant,
                           struct text device, struct text value)
 {
     struct gateway *g = ctx;
-    if (tenant.n > 0 || device.n > 0) {
+    if (!pipeline_is_rule_state(rule, tenant, device)) {
         pipeline_restore_alert(g->pipeline, rule, tenant, device, value, instant_now(g));
     }
 }
@@ -372,7 +369,7 @@ static bool restore(struct gateway *g)
     struct mono end = {now.us + LOAD_DEVICES_US};
     enum brink_status status = outbox_each_state(g->outbox, restore_own, g);
     if (status == BRINK_OK) {
-        pipeline_compare_first(g->pipeline, instant_now(g));
+        pipeline_compare_rules(g->pipeline, instant_now(g));
         status = outbox_each_state(g->outbox, restore_alert, g);
     }
     if (status != BRINK_OK) {

@@ -79,7 +79,7 @@ void pipeline_free(struct pipeline *p)
     gate_finish(&p->gate);
     decoder_free(p->decoder);
     ruleset_free(p->rules);
-    free_first_metrics(p);
+    first_metrics_free(p);
     free(p->messages);
     free(p->values);
     free(p->touches);
@@ -438,6 +438,9 @@ void pipeline_apply(struct pipeline *p, struct instant now)
             apply_message(p, &p->messages[k]);
         }
         p->now = now;
+        for (size_t t = 0; t < p->n_touches; t++) {
+            first_metric_settle(p, p->touches[t].instance);
+        }
         history_reset_batch(p->history);
         save_before_acknowledging(p);
     }

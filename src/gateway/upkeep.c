@@ -118,103 +118,11 @@ struct series *open_series(void *ctx, struct instance *user, size_t metric)
                     LOG_S("device", user->device->id));
         return NULL;
     }
-    for (const struct restarted_rule *x = p->restarted; x; x = x->next) {
-        if (strcmp(x->id, r->id) == 0 && x->generation > user->device->generation) {
-            series_restart(s);
-        }
+    if (first_metric_is_new(p, user)) {
+        series_restart(s);
+        user->renewing = true;
     }
     return s;
-}
-
-/* A rule's plain key holds its first metric: where that changed, the stored lists are
- * another metric's. The outbox remembers which it was. */
-struct first_metric {
-    char *rule, *metric;
-};
-
-void free_first_metrics(struct pipeline *p)
-{
-    struct first_metric *f;
-    for (size_t i = 0; (f = map_next(&p->known_first, &i));) {
-        free(f->rule);
-        free(f->metric);
-        free(f);
-    }
-    map_finish(&p->known_first);
-    for (struct restarted_rule *r = p->restarted, *next; r; r = next) {
-        next = r->next;
-        free(r->id);
-        free(r);
-    }
-}
-
-static struct first_metric *note_first(struct pipeline *p, struct text rule,
-                                       struct text metric)
-{
-    struct first_metric *f = map_get(&p->known_first, rule);
-    if (!f) {
-        f = calloc(1, sizeof *f);
-        if (!f || !(f->rule = text_dup(rule)) ||
-            map_put(&p->known_first, text_of(f->rule), f) != BRINK_OK) {
-            if (f) {
-                free(f->rule);
-            }
-            free(f);
-            return NULL;
-        }
-    }
-    char *copy = text_dup(metric);
-    if (copy) {
-        free(f->metric);
-        f->metric = copy;
-    }
-    return f;
-}
-
-static void restart_rule(struct pipeline *p, const char *id, uint32_t generation)
-{
-    struct restarted_rule *r = p->restarted;
-    while (r && strcmp(r->id, id) != 0) {
-        r = r->next;
-    }
-    if (!r) {
-        r = calloc(1, sizeof *r);
-        if (!r || !(r->id = text_dup(text_of(id)))) {
-            free(r);
-            return;
-        }
-        r->next = p->restarted;
-        p->restarted = r;
-    }
-    r->generation = generation;
-}
-
-/* Compares every rule's first series with what is known of it; p->rules are the rules to
- * come. */
-void first_metrics(struct pipeline *p)
-{
-    uint32_t generation = p->devices.generation + (p->devices.rules != p->rules);
-    for (size_t k = 0; k < p->rules->n_rules; k++) {
-        const struct rule *r = p->rules->rules[k];
-        const char *first = NULL;
-        for (size_t m = 0; m < r->n_metrics; m++) {
-            first = r->metrics[m].is_first_series ? r->metrics[m].name : first;
-        }
-        const struct first_metric *known = map_get(&p->known_first, text_of(r->id));
-        if (!first || (known && known->metric && strcmp(known->metric, first) == 0)) {
-            continue;
-        }
-        if (known && known->metric) {
-            log_event(
-                LOG_LEVEL_WARNING, "rule's first metric changed, its windows start anew",
-                LOG_S("rule", r->id), LOG_S("was", known->metric), LOG_S("is", first));
-            restart_rule(p, r->id, generation);
-        }
-        if (note_first(p, text_of(r->id), text_of(first))) {
-            p->sink.state(p->sink.ctx, text_of(r->id), TEXT(""), TEXT(""),
-                          text_of(first));
-        }
-    }
 }
 
 /* --- saved state --- */
@@ -309,18 +217,6 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     saved_alert_finish(&saved);
 }
 
-void pipeline_restore_first(struct pipeline *p, struct text rule, struct text metric)
-{
-    (void)note_first(p, rule, metric); /* out of memory: as if it had not changed */
-}
-
-void pipeline_compare_first(struct pipeline *p, struct instant now)
-{
-    p->now = now;
-    first_metrics(p);
-    p->sink.commit(p->sink.ctx, now.mono);
-}
-
 /* One device's line from Valkey. */
 static void visit_device(void *ctx, struct text field, struct text value)
 {
@@ -377,11 +273,15 @@ static void sweep(struct pipeline *p)
         if (device->seen.us == INT64_MIN) {
             device->seen = p->now.mono; /* nobody knows: from now on, then */
         }
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            first_metric_settle(p, device->instances[k]);
+        }
         if (p->now.mono.us - device->seen.us >= forget) {
             log_event(LOG_LEVEL_INFO,
                       "device unheard of for limits.forget_after, forgetting it",
                       LOG_S("tenant", device->tenant), LOG_S("device", device->id));
             history_put_device(p->history, text_of(device->field), TEXT(""));
+            first_metrics_forget(p, device);
             devices_remove(&p->devices, device, "device_forgotten");
         } else if (!device->dirty && device->bound) {
             (void)device_unbind(&p->devices, device); /* not yet: still needed */
@@ -521,7 +421,7 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     free(entries);
     p->config = config;
     p->rules = rules;
-    first_metrics(p);
+    first_metrics_compare(p);
     history_set_limits(p->history, config->limits.points_per_window);
     if (devices_set_rules(&p->devices, rules) != BRINK_OK) {
         log_limited(

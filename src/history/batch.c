@@ -7,7 +7,7 @@
 
 /* --- series --- */
 
-static int64_t ttl_of(const struct window_spec *spec)
+int64_t history_ttl_us(const struct window_spec *spec)
 {
     int64_t longest_us = 0;
     bool by_count = spec->n_spans == 0;
@@ -19,7 +19,7 @@ static int64_t ttl_of(const struct window_spec *spec)
     int64_t ttl_ms = (2 * longest_us + US_PER_MS - 1) / US_PER_MS;
     ttl_ms = ttl_ms > TTL_MIN_MS ? ttl_ms : TTL_MIN_MS;
     /* A window by count may need its readings however old they are. */
-    return by_count && ttl_ms < TTL_COUNT_MS ? TTL_COUNT_MS : ttl_ms;
+    return (by_count && ttl_ms < TTL_COUNT_MS ? TTL_COUNT_MS : ttl_ms) * US_PER_MS;
 }
 
 enum brink_status series_new(struct history *h, struct text key,
@@ -39,7 +39,7 @@ enum brink_status series_new(struct history *h, struct text key,
     s->window = w;
     s->spec = spec;
     s->user = user;
-    s->ttl_ms = ttl_of(spec);
+    s->ttl_ms = history_ttl_us(spec) / US_PER_MS;
     s->unconfirmed_from = INT64_MAX;
     s->staged_first = s->staged_last = -1;
     s->key_n = (uint32_t)key.n;
@@ -144,6 +144,11 @@ void series_restart(struct series *s)
     } else {
         s->flags = S_LOADED;
     }
+}
+
+bool series_is_restarting(const struct series *s)
+{
+    return (s->flags & S_RESTART) != 0;
 }
 
 static const char hex[] = "0123456789ABCDEF";

@@ -89,8 +89,11 @@ bool series_unload(struct series *s);
  * looks back further than the old one, the value is read once more. */
 void series_inherit(struct series *to, const struct series *from);
 /* The stored list starts anew: a device whose clock was set back (SPEC 4.4), or a series
- * whose first metric changed. */
+ * whose first metric changed. What is in Valkey goes with the next exchange or step. */
 void series_restart(struct series *s);
+bool series_is_restarting(const struct series *s); /* it has not gone yet */
+/* How long a list is kept after its last reading (SPEC 5.1). */
+int64_t history_ttl_us(const struct window_spec *spec);
 
 /* wbuf:{tenant}:{rule}:{device}[/metric] with the tenant escaped (SPEC 5.1). */
 void history_key(struct buffer *out, struct text tenant, struct text rule,

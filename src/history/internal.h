@@ -108,7 +108,7 @@ struct merged {
                 */
 };
 
-enum op_kind { OP_COMPARE, OP_APPEND, OP_REPLACE };
+enum op_kind { OP_COMPARE, OP_APPEND, OP_REPLACE, OP_DELETE };
 
 struct op {
     struct series *s;

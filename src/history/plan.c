@@ -261,6 +261,11 @@ bool series_plan_merged(struct series *s, struct op_list *list, bool may_append,
         }
         behind = behind && (first_new == n || !h->merged[i].stored);
     }
+    if (from == n && (s->flags & S_RESTART)) {
+        size_t at = h->texts.n;
+        buffer_cstring(&h->texts, SCRIPT_DELETE);
+        return put_op(s, list, OP_DELETE, at, 0, false);
+    }
     may_append = may_append && behind;
     if (first_new == n &&
         (from == n || (may_append && s->guard.len <= bytes_allowed(h, live)))) {

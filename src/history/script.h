@@ -22,6 +22,8 @@
 #define SCRIPT_LEN_MISSING 0             /* the key is expected not to exist */
 #define SCRIPT_LEN_WRONG_TYPE UINT32_MAX /* it is expected to hold no string */
 
+#define SCRIPT_DELETE "-"
+
 extern const char script_source[];
 
 /* What a key is expected to hold: the first and last min(len, 32) bytes. */
@@ -34,7 +36,7 @@ struct script_key {
     struct text key;
     const struct script_guard *guard;
     struct text text; /* ",[..]]": overwrites the last byte; "[..": the whole value;
-                         empty: compare only */
+                         SCRIPT_DELETE: no key; empty: compare only */
     int64_t ttl_ms;
 };
 

@@ -10,8 +10,7 @@
 
 bool series_has_work(const struct series *s)
 {
-    return s->pending > 0 || (s->flags & (S_WANTED | S_VERIFY)) ||
-           ((s->flags & S_RESTART) && window_count(s->window) > 0);
+    return s->pending > 0 || (s->flags & (S_WANTED | S_VERIFY | S_RESTART));
 }
 
 void series_due(struct series *s)
@@ -375,6 +374,10 @@ void series_done(const struct op *op)
         script_guard_set(&s->guard, text);
         s->form = FORM_CANONICAL;
         break;
+    case OP_DELETE:
+        s->guard.len = SCRIPT_LEN_MISSING;
+        s->form = FORM_NONE;
+        break;
     default:
         series_settle(s, (s->flags & S_EXACT) != 0);
         return;
@@ -382,5 +385,5 @@ void series_done(const struct op *op)
     h->wrote = true;
     s->live = op->live;
     s->flags &= (uint8_t)~S_RESTART;
-    series_settle(s, true);
+    series_settle(s, op->kind != OP_DELETE);
 }

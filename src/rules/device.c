@@ -25,7 +25,7 @@ void silence_stop(struct silence_clock *c, struct mono now)
 void devices_init(struct devices *d, struct ruleset *rules,
                   const struct rules_hooks *hooks)
 {
-    *d = (struct devices){.rules = rules, .hooks = hooks, .generation = 1};
+    *d = (struct devices){.rules = rules, .hooks = hooks};
 }
 
 /* --- instances --- */
@@ -252,7 +252,6 @@ static enum brink_status rebind(struct devices *d, struct device *device)
     device->instances = instances;
     device->n_instances = n;
     device->bound = true;
-    device->generation = d->generation;
     return make_cells(device) ? status : BRINK_E_NOMEM;
 }
 
@@ -368,7 +367,6 @@ enum brink_status devices_set_rules(struct devices *d, struct ruleset *rules)
 {
     enum brink_status status = BRINK_OK;
     d->rules = rules;
-    d->generation++;
     struct device *device;
     for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
         if (device->bound && rebind(d, device) != BRINK_OK) {

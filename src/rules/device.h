@@ -95,6 +95,7 @@ struct instance {
     struct mute_cause *muted_by; /* what holds its alert's news back; NULL: nothing is */
     struct heap_item withheld;   /* ... and its place there */
     bool stored;                 /* the outbox holds a state for it */
+    bool renewing;               /* the owner's: its lists start anew */
     bool
         evaluated; /* since it was bound; its first reading counts even as a redelivery */
     char *retained;    /* topic on which the broker keeps its alert (SPEC 6.4); or NULL */
@@ -122,7 +123,6 @@ struct device {
     struct mono seen;       /* arrival of its last message, perhaps before this process
                                began; INT64_MIN: not known */
     int64_t seen_us;        /* silence clock then */
-    uint32_t generation;    /* of the rules when it was last bound; the owner's number */
     struct mono back_since; /* SPEC 4.4: everything is older since then */
     uint32_t back_count;
     bool bound, dirty;
@@ -164,7 +164,6 @@ struct devices {
     struct silence_clock silence;
     struct device *dirty; /* to be saved */
     size_t n_instances;
-    uint32_t generation; /* of the rule set, counted by devices_set_rules() */
 };
 
 void devices_init(struct devices *d, struct ruleset *rules,

@@ -83,6 +83,44 @@ class EachWay:
         self.assertEqual(self.alerts.events("silent", "d1"), ["OPEN", "CLOSED"])
 
 
+    def test_lists_of_a_changed_first_metric_start_anew_once(self):
+        """Also of a device that speaks only after a second start, and of which nothing else is known."""
+        def restart():
+            self.restart()
+            self.store.client("DEL", "brink:gw-brink:devices")
+
+        self.site([{"id": "w", "when": "count(a, 1h) >= 100"}], config={"mqtt": {"inbox": 0}})
+        for device in ("d1", "d2", "d3"):
+            for k in range(3):
+                self.send(device, k, a=k)
+        self.fence()
+        self.store.client("DEL", "brink:gw-brink:devices")
+        self.brink.rules([{"id": "w", "when": "count(b, 1h) >= 100"}])
+        restart()
+        self.send("d1", 10, b=10)
+        self.fence()
+        restart()
+        self.send("d1", 11, b=11)
+        self.send("d2", 11, b=11)
+        self.fence()
+        restart()
+        for device in ("d1", "d2", "d3"):
+            self.send(device, 12, b=12)
+        self.fence()
+        self.assertEqual({d: [v for _, v in self.store.window("w", d)] for d in ("d1", "d2", "d3")},
+                         {"d1": [10, 11, 12], "d2": [11, 12], "d3": [12]})
+
+    def test_lists_of_a_changed_first_metric_go_at_once(self):
+        self.site([{"id": "w", "when": "count(a, 1h) >= 100"}])
+        self.send("d1", 0, a=1)
+        self.fence()
+        wait_for(lambda: self.store.client("HLEN", "brink:gw-brink:devices") >= 2, "the device's state")
+        self.brink.rules([{"id": "w", "when": "count(b, 1h) >= 100"}])
+        self.restart()
+        wait_for(lambda: self.store.window("w", "d1") is None, "the list of the old metric to go")
+        self.assertEqual(self.alerts.all(), [])
+
+
 class AfterKill9(EachWay, Case):
     clean, repeats = False, False
 

@@ -131,16 +131,16 @@ static void start(struct world *w)
     ck_assert_int_eq(
         pipeline_new(w->config, set, w->history, &sink, world_now(w), &w->pipeline),
         BRINK_OK);
-    /* As gateway.c does: what has no device first. */
+    /* As gateway.c does: what is of no alert first. */
     const struct kept_state *s;
     for (size_t i = 0; (s = map_next(&w->states, &i));) {
-        if (s->tenant.n == 0 && s->device.n == 0) {
-            pipeline_restore_first(w->pipeline, s->rule, s->value);
+        if (pipeline_is_rule_state(s->rule, s->tenant, s->device)) {
+            pipeline_restore_rule(w->pipeline, s->rule, s->tenant, s->device, s->value);
         }
     }
-    pipeline_compare_first(w->pipeline, world_now(w));
+    pipeline_compare_rules(w->pipeline, world_now(w));
     for (size_t i = 0; (s = map_next(&w->states, &i));) {
-        if (s->tenant.n > 0 || s->device.n > 0) {
+        if (!pipeline_is_rule_state(s->rule, s->tenant, s->device)) {
             pipeline_restore_alert(w->pipeline, s->rule, s->tenant, s->device, s->value,
                                    world_now(w));
         }

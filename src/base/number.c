@@ -7,6 +7,7 @@
 #define NUMBER_TEXT_MAX 400
 #define EXACT_POWER_MAX 22 /* 10^22 is the last exact power of ten */
 #define EXACT_MANTISSA_MAX (UINT64_C(1) << 53)
+#define MANTISSA_DIGITS 19 /* so many nines fit into 64 bits */
 #define FAST_DECIMALS 6
 #define US_PER_SECOND INT64_C(1000000)
 #define DURATION_MAX_US (INT64_C(36525) * 86400 * US_PER_SECOND) /* 100 years */
@@ -35,18 +36,61 @@ static enum brink_status parse_slowly(struct text t, double *ret_value)
     return BRINK_OK;
 }
 
+/* What the digits of a number say: mantissa * 10^exponent, and if `cut` there were more
+ * digits than the mantissa has. */
+struct decimal {
+    uint64_t mantissa;
+    int exponent;
+    bool negative, cut;
+};
+
+/* Without the C library: false where that cannot be exact. */
+static inline bool convert(const struct decimal *d, double *ret_value)
+{
+    double value = (double)d->mantissa, above;
+    int e = d->exponent;
+    if (!d->cut && d->mantissa <= EXACT_MANTISSA_MAX && e >= -EXACT_POWER_MAX &&
+        e <= EXACT_POWER_MAX) {
+        /* Both factors exact, so the one operation rounds correctly. */
+        value = e < 0 ? value / powers[-e] : value * powers[e];
+    } else if (!digits_round(d->mantissa, e, &value)) {
+        return false;
+    } else if (d->cut && (!digits_round(d->mantissa + 1, e, &above) || above != value)) {
+        return false; /* the digits that were cut off decide */
+    }
+    *ret_value = d->negative ? -value : value;
+    return true;
+}
+
+/* Behind the e: [+-]digits, added to the exponent. NULL: not that. */
+static const char *read_exponent(const char *p, const char *end, int *exponent)
+{
+    bool down = p < end && *p == '-';
+    if (p < end && (*p == '-' || *p == '+')) {
+        p++;
+    }
+    if (p == end || !is_digit(*p)) {
+        return NULL;
+    }
+    int given = 0;
+    for (; p < end && is_digit(*p); p++) {
+        given = given < 100000 ? given * 10 + (*p - '0') : given;
+    }
+    *exponent += down ? -given : given;
+    return p;
+}
+
 enum brink_status number_parse(struct text t, double *ret_value)
 {
     if (t.n == 0 || t.n > NUMBER_TEXT_MAX) {
         return BRINK_E_SYNTAX;
     }
     const char *p = t.p, *end = t.p + t.n;
-    bool negative = *p == '-';
+    struct decimal d = {.negative = *p == '-'};
     if (*p == '-' || *p == '+') {
         p++;
     }
-    uint64_t mantissa = 0;
-    int digits = 0, significant = 0, exponent = 0;
+    int digits = 0, significant = 0;
     bool point = false;
     for (; p < end; p++) {
         if (*p == '.' && !point) {
@@ -57,44 +101,77 @@ enum brink_status number_parse(struct text t, double *ret_value)
             break;
         }
         digits++;
-        if (mantissa > 0 || *p != '0') {
+        if (d.mantissa > 0 || *p != '0') {
             significant++;
         }
-        if (significant <= 19) { /* 10^19 - 1 fits */
-            mantissa = mantissa * 10 + (uint64_t)(*p - '0');
+        if (significant <= MANTISSA_DIGITS) {
+            d.mantissa = d.mantissa * 10 + (uint64_t)(*p - '0');
+            d.exponent -= point ? 1 : 0;
+        } else {
+            d.cut = d.cut || *p != '0';
+            d.exponent += point ? 0 : 1;
         }
-        exponent -= point ? 1 : 0;
     }
     if (digits == 0) {
         return BRINK_E_SYNTAX;
     }
     if (p < end && (*p == 'e' || *p == 'E')) {
-        p++;
-        bool down = p < end && *p == '-';
-        if (p < end && (*p == '-' || *p == '+')) {
-            p++;
-        }
-        if (p == end) {
-            return BRINK_E_SYNTAX;
-        }
-        int given = 0;
-        for (; p < end && is_digit(*p); p++) {
-            given = given < 100000 ? given * 10 + (*p - '0') : given;
-        }
-        exponent += down ? -given : given;
+        p = read_exponent(p + 1, end, &d.exponent);
     }
     if (p != end) {
         return BRINK_E_SYNTAX;
     }
-    /* Both factors exact, so the one operation rounds correctly. */
-    if (significant <= 19 && mantissa <= EXACT_MANTISSA_MAX &&
-        exponent >= -EXACT_POWER_MAX && exponent <= EXACT_POWER_MAX) {
-        double value = (double)mantissa;
-        value = exponent < 0 ? value / powers[-exponent] : value * powers[exponent];
-        *ret_value = negative ? -value : value;
-        return BRINK_OK;
+    return convert(&d, ret_value) ? BRINK_OK : parse_slowly(t, ret_value);
+}
+
+/* The digits from p on, as many as there are; more than 19 make nonsense of *value. */
+static inline const char *take_digits(const char *p, const char *end, uint64_t *value)
+{
+    for (; p < end && is_digit(*p); p++) {
+        *value = *value * 10 + (uint64_t)(*p - '0');
     }
-    return parse_slowly(t, ret_value);
+    return p;
+}
+
+size_t number_scan(struct text t, double *ret_value)
+{
+    if (t.n == 0) {
+        return 0;
+    }
+    const char *p = t.p, *end = t.p + t.n;
+    struct decimal d = {.negative = *p == '-'};
+    p += d.negative;
+    const char *from = p;
+    p = p < end && *p == '0' ? p + 1 : take_digits(p, end, &d.mantissa);
+    ptrdiff_t digits = p - from;
+    if (digits == 0) {
+        return 0;
+    }
+    if (p < end && *p == '.') {
+        from = ++p;
+        p = take_digits(p, end, &d.mantissa);
+        if (p == from || p - from > NUMBER_TEXT_MAX) {
+            return 0;
+        }
+        digits += p - from;
+        d.exponent = -(int)(p - from);
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        p = read_exponent(p + 1, end, &d.exponent);
+        if (!p) {
+            return 0;
+        }
+    }
+    size_t n = (size_t)(p - t.p);
+    if (digits > MANTISSA_DIGITS || !convert(&d, ret_value)) {
+        enum brink_status status = number_parse((struct text){t.p, n}, ret_value);
+        if (status == BRINK_E_RANGE) {
+            *ret_value = d.negative ? -(double)INFINITY : (double)INFINITY;
+        } else if (status != BRINK_OK) {
+            return 0; /* longer than it takes */
+        }
+    }
+    return n;
 }
 
 enum brink_status number_parse_u64(struct text t, uint64_t *ret_value)

@@ -80,11 +80,12 @@ __extension__ typedef unsigned __int128 u128;
 
 #define EXACT_FROM 1e-5
 #define EXACT_BELOW 1e15
-#define DECIMALS_MAX 21 /* of 17 digits from EXACT_FROM */
+#define DECIMALS_MAX 21   /* of 17 digits from EXACT_FROM */
+#define POWER_OF_5_MAX 27 /* the last in 64 bits */
 
-static u128 power_of_5(int n)
+static uint64_t power_of_5(int n)
 {
-    static const uint64_t powers[DECIMALS_MAX + 1] = {
+    static const uint64_t powers[POWER_OF_5_MAX + 1] = {
         1,
         5,
         25,
@@ -107,6 +108,12 @@ static u128 power_of_5(int n)
         UINT64_C(19073486328125),
         UINT64_C(95367431640625),
         UINT64_C(476837158203125),
+        UINT64_C(2384185791015625),
+        UINT64_C(11920928955078125),
+        UINT64_C(59604644775390625),
+        UINT64_C(298023223876953125),
+        UINT64_C(1490116119384765625),
+        UINT64_C(7450580596923828125),
     };
     return powers[n];
 }
@@ -136,7 +143,7 @@ static size_t shortest_exactly(double v, char digits[DIGITS_MAX], int *ret_point
     bool power_of_two = mantissa == UINT64_C(1) << (DBL_MANT_DIG - 1);
     int decimals = decimals_for(v);
     int shift = 2 - exponent - decimals; /* 3 to 51 in this range */
-    u128 unit = power_of_5(decimals);
+    const u128 unit = power_of_5(decimals);
     u128 low = (4 * mantissa - (power_of_two ? 1 : 2)) * unit;
     u128 high = (4 * mantissa + 2) * unit;
     u128 exact = 4 * mantissa * unit;
@@ -173,6 +180,70 @@ static size_t shortest_exactly(double v, char digits[DIGITS_MAX], int *ret_point
     }
     *ret_point = (int)n - decimals;
     return n;
+}
+
+/* GCC's and clang's: the bits in front of the highest one; v > 0. */
+static int zeros_before(uint64_t v)
+{
+    return __builtin_clzll(v);
+}
+
+/* v * 2^exponent, v an integer of at most 53 bits and the result an ordinary double. */
+static double scale(uint64_t v, int exponent)
+{
+    uint64_t bits = (uint64_t)(exponent + DBL_MAX_EXP - 1) << (DBL_MANT_DIG - 1);
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return (double)v * power;
+}
+
+/* v * 2^exponent to the nearest double, to the even one of two; more: v is a little more
+ * than it says. */
+static double round_even(uint64_t v, int exponent, bool more)
+{
+    int drop = 64 - zeros_before(v) - DBL_MANT_DIG;
+    if (drop <= 0) {
+        return scale(v, exponent);
+    }
+    uint64_t half = UINT64_C(1) << (drop - 1), rest = v & (2 * half - 1);
+    v >>= drop;
+    v += rest > half || (rest == half && (more || v % 2 == 1));
+    return scale(v, exponent + drop);
+}
+
+bool digits_round(uint64_t digits, int exponent, double *ret_value)
+{
+    if (digits == 0 || exponent < -POWER_OF_5_MAX || exponent > POWER_OF_5_MAX) {
+        return false;
+    }
+    if (exponent >= 0) {
+        u128 exact = (u128)digits * power_of_5(exponent);
+        uint64_t high = (uint64_t)(exact >> 64);
+        int drop = high > 0 ? 64 - zeros_before(high) : 0;
+        bool more = (exact & (((u128)1 << drop) - 1)) != 0;
+        *ret_value = round_even((uint64_t)(exact >> drop), exponent + drop, more);
+        return true;
+    }
+    /* Both with their highest bit at the top: the quotient has 63 or 64 bits, ten more
+     * than a double keeps, and whether something remains tells the rest. */
+    uint64_t divisor = power_of_5(-exponent);
+    int up = zeros_before(digits), divisor_up = zeros_before(divisor);
+    u128 dividend = (u128)(digits << up) << 63;
+    divisor <<= divisor_up;
+    uint64_t quotient = (uint64_t)(dividend / divisor);
+    bool more = (uint64_t)dividend != quotient * divisor;
+    *ret_value = round_even(quotient, exponent - 63 - up + divisor_up, more);
+    return true;
+}
+
+#else
+
+bool digits_round(uint64_t digits, int exponent, double *ret_value)
+{
+    (void)digits;
+    (void)exponent;
+    (void)ret_value;
+    return false;
 }
 
 #endif

@@ -3,7 +3,9 @@
 #ifndef BRINK_BASE_NUMBER_DIGITS_H
 #define BRINK_BASE_NUMBER_DIGITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define DIGITS_MAX 17    /* enough for any double */
 #define DIGITS_UNIQUE 15 /* never two numbers of so many digits to one double */
@@ -14,7 +16,11 @@
  */
 size_t digits_shortest(double v, char digits[DIGITS_MAX], int *ret_point);
 
-/* strtod() of the whole text; infinite when it overflows. */
+/* digits * 10^exponent, correctly rounded, in about 8 ns. False: by digits_read() then
+ * (digits 0, an exponent beyond 27, or a compiler without 128-bit integers). */
+bool digits_round(uint64_t digits, int exponent, double *ret_value);
+
+/* strtod() of the whole text; infinite when it overflows. About 90 ns. */
 double digits_read(const char *text);
 
 #endif

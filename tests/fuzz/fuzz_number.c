@@ -68,6 +68,14 @@ static void check_parse(struct text t)
     } else {
         demand(status == BRINK_OK && same(v, want), "equals strtod");
     }
+    /* What JSON calls a number is one here, too, and the same one. */
+    double scanned = 0;
+    size_t n = number_scan(t, &scanned);
+    demand(n <= t.n, "scan stays inside");
+    if (n > 0) {
+        copy[n] = '\0';
+        demand(has_the_form(copy) && same(scanned, strtod(copy, NULL)), "scan");
+    }
     free(copy);
 }
 

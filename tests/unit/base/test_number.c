@@ -197,6 +197,16 @@ START_TEST(test_parse_takes_400_bytes_and_no_more)
 }
 END_TEST
 
+static void check_rounds_as_strtod(const char *text)
+{
+    double v = 0, want = strtod(text, NULL);
+    expect(number_parse(text_of(text), &v) == BRINK_OK && v == want,
+           "%s: %.17g, not %.17g", text, v, want);
+    v = 0;
+    expect(number_scan(text_of(text), &v) == strlen(text) && v == want,
+           "scan of %s: %.17g, not %.17g", text, v, want);
+}
+
 START_TEST(test_parse_rounds_as_strtod)
 {
     uint64_t random = 2;
@@ -208,10 +218,89 @@ START_TEST(test_parse_rounds_as_strtod)
                        (unsigned long long)(next_random(&random) >> (r & 63)),
                        (unsigned long long)(next_random(&random) >> (r >> 8 & 63)),
                        exponent);
-        double v = 0, want = strtod(text, NULL);
-        expect(number_parse(text_of(text), &v) == BRINK_OK && v == want,
-               "%s: %.17g, not %.17g", text, v, want);
+        check_rounds_as_strtod(text);
     }
+}
+END_TEST
+
+/* Doubles as they are printed, and the middles between two of them, at and around which
+ * the last digit decides. */
+START_TEST(test_parse_rounds_to_the_nearest_even)
+{
+    uint64_t random = 5;
+    for (int i = 0; i < 100000; i++) {
+        char text[80];
+        uint64_t r = next_random(&random);
+        double v = ldexp((double)(r >> 11), (int)(r & 127) - 110);
+        for (int digits = 15; digits <= 25; digits++) {
+            (void)snprintf(text, sizeof text, "%.*g", digits, v);
+            check_rounds_as_strtod(text);
+        }
+        /* 54 to 63 bits, of which all behind the 53rd are a half, or nearly. */
+        int behind = 1 + (int)(r & 7);
+        uint64_t whole = (r | UINT64_C(1) << 63) >> (11 - behind);
+        uint64_t half = UINT64_C(1) << (behind - 1);
+        whole = (whole & ~(2 * half - 1)) + half;
+        for (int off = -1; off <= 1; off++) {
+            (void)snprintf(text, sizeof text, "%llu",
+                           (unsigned long long)(whole + (uint64_t)off));
+            check_rounds_as_strtod(text);
+            (void)snprintf(text, sizeof text, "%llu.%d000000000001",
+                           (unsigned long long)(whole + (uint64_t)off), i & 1);
+            check_rounds_as_strtod(text);
+        }
+    }
+}
+END_TEST
+
+START_TEST(test_scan_takes_what_json_calls_a_number)
+{
+    static const struct {
+        const char *text;
+        size_t n;
+        double v;
+    } rows[] = {
+        {"1", 1, 1},
+        {"-0,", 2, -0.0},
+        {"0.50]", 4, 0.5},
+        {"12e3 ", 4, 12000},
+        {"12E+3}", 5, 12000},
+        {"-1.25e-2,", 8, -0.0125},
+        {"01", 1, 0},
+        {"1.5.5", 3, 1.5},
+        {"1e309", 5, (double)INFINITY},
+        {"-1e309", 6, -(double)INFINITY},
+        {"1e-400", 6, 0},
+        {"0.00000000000000000001234", 25, 1234e-23},
+        {"", 0, 0},
+        {"-", 0, 0},
+        {"+1", 0, 0},
+        {".5", 0, 0},
+        {"5.", 0, 0},
+        {"5.e1", 0, 0},
+        {"5e", 0, 0},
+        {"5e+", 0, 0},
+        {"inf", 0, 0},
+        {"-inf", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double v = 0;
+        size_t n = number_scan(text_of(rows[i].text), &v);
+        ck_assert_msg(n == rows[i].n && v == rows[i].v, "%s: %zu, %g", rows[i].text, n,
+                      v);
+        if (v == 0) {
+            ck_assert_int_eq(signbit(v) != 0, signbit(rows[i].v) != 0);
+        }
+    }
+    char digits[402];
+    double v = 0;
+    memset(digits, '1', sizeof digits);
+    ck_assert_uint_eq(number_scan((struct text){digits, 400}, &v), 400);
+    ck_assert(isinf(v));
+    ck_assert_uint_eq(number_scan((struct text){digits, 401}, &v), 0);
+    digits[1] = '.';
+    ck_assert_uint_eq(number_scan((struct text){digits, 402}, &v), 0);
+    ck_assert_uint_eq(number_scan((struct text){NULL, 0}, &v), 0);
 }
 END_TEST
 
@@ -392,6 +481,8 @@ int main(void)
     tcase_add_test(t, test_parse_takes_decimal_numbers_only);
     tcase_add_test(t, test_parse_takes_400_bytes_and_no_more);
     tcase_add_test(t, test_parse_rounds_as_strtod);
+    tcase_add_test(t, test_parse_rounds_to_the_nearest_even);
+    tcase_add_test(t, test_scan_takes_what_json_calls_a_number);
     tcase_add_test(t, test_parse_u64_knows_its_range);
     tcase_add_test(t, test_seconds_are_exact_from_1970_to_2200);
     tcase_add_test(t, test_seconds_beyond_those_years_stay_a_number);

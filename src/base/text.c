@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "base/word.h"
 
 /* Names longer than this are no misspelling of a keyword. */
 #define NEAREST_BYTES_MAX 64
@@ -48,9 +49,34 @@ char *text_dup(struct text t)
     return copy;
 }
 
+static uint64_t find_not_plain(uint64_t w)
+{
+    return word_find_below(w, 0x20) | word_find(w, 0x7f) | word_find_high(w);
+}
+
+bool text_is_plain(struct text t)
+{
+    size_t i = 0;
+    for (; t.n - i >= WORD_BYTES; i += WORD_BYTES) {
+        if (find_not_plain(word_load(t.p + i))) {
+            return false;
+        }
+    }
+    size_t n = t.n - i;
+    return n == 0 || !find_not_plain(word_load_short(t.p + i, n) |
+                                     UINT64_C(0x2020202020202020) << 8 * n);
+}
+
 bool text_is_utf8(struct text t)
 {
     for (size_t i = 0; i < t.n;) {
+        if (t.n - i >= WORD_BYTES) {
+            uint64_t w = word_load(t.p + i);
+            if (!word_find_high(w) && !word_find(w, 0)) {
+                i += WORD_BYTES;
+                continue;
+            }
+        }
         uint32_t c;
         size_t length = utf8_decode(t.p + i, t.n - i, &c);
         if (length == 0 || c == 0) {

@@ -35,6 +35,10 @@ char *text_dup(struct text t);
 /* Well-formed UTF-8 without NUL (SPEC 3.4)? Overlong forms and surrogates are not. */
 bool text_is_utf8(struct text t);
 
+/* Nothing but printable ASCII (0x20 to 0x7e)? Most names are, and then need no closer
+ * look. */
+bool text_is_plain(struct text t);
+
 /* For logs and terminals: printable ASCII and well-formed UTF-8 above U+009F stay, all
  * else becomes \xNN (and \\ for a backslash); cut with "..." when it would not fit.
  * Always NUL-terminated; returns the bytes written without the NUL. out_bytes >= 8. */

@@ -28,10 +28,11 @@
 struct decoder {
     const struct telemetry_config *telemetry;
     size_t n_telemetry;
+    struct json_reader **readers; /* of each entry that is JSON */
     struct complaints complaints;
     struct decoder_gate gate;
 
-    struct arena arena; /* names, sites and readings of all messages */
+    struct arena arena; /* readings of all messages, names and sites not in a payload */
     struct message *messages;
     size_t n_messages, cap_messages;
 
@@ -59,6 +60,17 @@ enum brink_status decoder_new(const struct telemetry_config *telemetry,
     }
     d->telemetry = telemetry;
     d->n_telemetry = n_telemetry;
+    d->readers = calloc(n_telemetry ? n_telemetry : 1, sizeof(struct json_reader *));
+    enum brink_status status = d->readers ? BRINK_OK : BRINK_E_NOMEM;
+    for (size_t i = 0; i < n_telemetry && status == BRINK_OK; i++) {
+        if (telemetry[i].format == TELEMETRY_JSON) {
+            status = json_reader_new(&telemetry[i], &d->readers[i]);
+        }
+    }
+    if (status != BRINK_OK) {
+        decoder_free(d);
+        return status;
+    }
     *ret_decoder = d;
     return BRINK_OK;
 }
@@ -66,6 +78,10 @@ enum brink_status decoder_new(const struct telemetry_config *telemetry,
 void decoder_free(struct decoder *d)
 {
     if (d) {
+        for (size_t i = 0; d->readers && i < d->n_telemetry; i++) {
+            json_reader_free(d->readers[i]);
+        }
+        free(d->readers);
         arena_finish(&d->arena);
         free(d->messages);
         free(d);
@@ -87,8 +103,13 @@ static size_t arena_bytes_max(const struct decoder *d)
     return list < DECODER_BYTES_MAX ? DECODER_BYTES_MAX - list : 0;
 }
 
+/* What lies in the payload lives as long as the message. */
 static struct text keep(struct decoder *d, struct text t)
 {
+    uintptr_t from = (uintptr_t)d->raw->payload.p, at = (uintptr_t)t.p;
+    if (at >= from && at - from < d->raw->payload.n) {
+        return t;
+    }
     return arena_copy(&d->arena, t, arena_bytes_max(d));
 }
 
@@ -159,7 +180,7 @@ static bool has_control(struct text t)
 
 static bool is_name(struct text t, size_t bytes_max)
 {
-    return t.n > 0 && t.n <= bytes_max && !has_control(t);
+    return t.n > 0 && t.n <= bytes_max && (text_is_plain(t) || !has_control(t));
 }
 
 /* ---- one message ---- */
@@ -391,7 +412,8 @@ static void add_json(struct decoder *d)
     const struct json_visitor visitor = {d, visit_metric, visit_end};
     size_t left_out = 0;
     begin_payload(d);
-    switch (json_visit(d->raw->payload, d->entry, &visitor, &left_out)) {
+    switch (
+        json_visit(d->raw->payload, d->readers[d->entry_index], &visitor, &left_out)) {
     case BRINK_OK:
         break;
     case BRINK_E_SYNTAX:

@@ -1,32 +1,6 @@
 #include "decode/grammar.h"
 
-/* What is still to be read. Every step leaves p <= end. */
-struct cursor {
-    const char *p, *end;
-    bool beyond_ascii; /* a string had a byte above 0x7f */
-};
-
-static bool at(const struct cursor *c, char what)
-{
-    return c->p < c->end && *c->p == what;
-}
-
-static bool skip(struct cursor *c, char what)
-{
-    if (!at(c, what)) {
-        return false;
-    }
-    c->p++;
-    return true;
-}
-
-static void skip_spaces(struct cursor *c)
-{
-    while (c->p < c->end &&
-           (*c->p == ' ' || *c->p == '\n' || *c->p == '\r' || *c->p == '\t')) {
-        c->p++;
-    }
-}
+#include "decode/lexeme.h"
 
 static bool is_digit(char c)
 {
@@ -34,223 +8,197 @@ static bool is_digit(char c)
 }
 
 /* One or more. */
-static bool skip_digits(struct cursor *c)
+static const char *skip_digits(const char *p, const char *end)
 {
-    const char *from = c->p;
-    while (c->p < c->end && is_digit(*c->p)) {
-        c->p++;
+    const char *from = p;
+    while (p < end && is_digit(*p)) {
+        p++;
     }
-    return c->p > from;
+    return p > from ? p : NULL;
 }
 
-static bool skip_number(struct cursor *c)
+static const char *skip_number(const char *p, const char *end)
 {
-    const char *from = c->p;
-    (void)skip(c, '-');
-    if (!skip(c, '0') && !skip_digits(c)) {
-        return false;
+    const char *from = p;
+    p += p < end && *p == '-';
+    p = p < end && *p == '0' ? p + 1 : skip_digits(p, end);
+    if (p && p < end && *p == '.') {
+        p = skip_digits(p + 1, end);
     }
-    if (skip(c, '.') && !skip_digits(c)) {
-        return false;
+    if (p && p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+        p += p < end && (*p == '+' || *p == '-');
+        p = skip_digits(p, end);
     }
-    if (at(c, 'e') || at(c, 'E')) {
-        c->p++;
-        if (!skip(c, '+')) {
-            (void)skip(c, '-');
-        }
-        if (!skip_digits(c)) {
-            return false;
-        }
-    }
-    return c->p - from <= JSON_NUMBER_BYTES_MAX;
+    return p && p - from <= JSON_NUMBER_BYTES_MAX ? p : NULL;
 }
 
-static bool skip_word(struct cursor *c, struct text word)
+static const char *skip_hex4(const char *p, const char *end, unsigned *ret_unit)
 {
-    if ((size_t)(c->end - c->p) < word.n || memcmp(c->p, word.p, word.n) != 0) {
-        return false;
-    }
-    c->p += word.n;
-    return true;
-}
-
-static bool skip_hex4(struct cursor *c, unsigned *ret_unit)
-{
-    if (c->end - c->p < 4) {
-        return false;
+    if (end - p < 4) {
+        return NULL;
     }
     unsigned unit = 0;
     for (int i = 0; i < 4; i++) {
-        char d = *c->p++;
+        char d = *p++;
         unsigned lower = (unsigned char)d | 0x20u;
         if (is_digit(d)) {
             unit = unit * 16 + (unsigned)(d - '0');
         } else if (lower >= 'a' && lower <= 'f') {
             unit = unit * 16 + (lower - 'a' + 10);
         } else {
-            return false;
+            return NULL;
         }
     }
     *ret_unit = unit;
-    return true;
+    return p;
 }
 
-/* Behind the backslash. */
-static bool skip_escape(struct cursor *c)
+const char *json_escape(const char *p, const char *end)
 {
-    if (c->p == c->end) {
-        return false;
+    if (p == end) {
+        return NULL;
     }
-    char what = *c->p++;
-    if (what != 'u') {
-        return memchr("\"\\/bfnrt", what, 8) != NULL;
+    if (*p != 'u') {
+        return memchr("\"\\/bfnrt", *p, 8) ? p + 1 : NULL;
     }
     unsigned unit, low;
-    if (!skip_hex4(c, &unit) || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff)) {
-        return false;
+    p = skip_hex4(p + 1, end, &unit);
+    if (!p || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff)) {
+        return NULL;
     }
     if (unit >= 0xd800 && unit <= 0xdbff) {
-        return skip(c, '\\') && skip(c, 'u') && skip_hex4(c, &low) && low >= 0xdc00 &&
-               low <= 0xdfff;
+        p = json_word(p, end, TEXT("\\u"));
+        p = p ? skip_hex4(p, end, &low) : NULL;
+        return p && low >= 0xdc00 && low <= 0xdfff ? p : NULL;
     }
-    return true;
+    return p;
 }
 
-static bool skip_string(struct cursor *c)
+static const char *skip_string(const char *p, const char *end, unsigned *seen)
 {
-    if (!skip(c, '"')) {
-        return false;
+    if (p == end || *p != '"') {
+        return NULL;
     }
-    const char *p = c->p;
-    while (p < c->end) {
-        unsigned char b = (unsigned char)*p++;
-        if (b >= 0x80) {
-            c->beyond_ascii = true;
-        } else if (b == '"') {
-            c->p = p;
-            return true;
-        } else if (b < 0x20) {
-            return false;
-        } else if (b == '\\') {
-            c->p = p;
-            if (!skip_escape(c)) {
-                return false;
-            }
-            p = c->p;
-        }
-    }
-    return false;
+    p = json_string(p + 1, end, seen);
+    return p ? p + 1 : NULL;
 }
 
-static bool skip_scalar(struct cursor *c)
+static const char *skip_scalar(const char *p, const char *end, unsigned *seen)
 {
-    if (c->p == c->end) {
-        return false;
-    }
-    switch (*c->p) {
+    switch (p < end ? *p : '\0') {
     case '"':
-        return skip_string(c);
+        return skip_string(p, end, seen);
     case 't':
-        return skip_word(c, TEXT("true"));
+        return json_word(p, end, TEXT("true"));
     case 'f':
-        return skip_word(c, TEXT("false"));
+        return json_word(p, end, TEXT("false"));
     case 'n':
-        return skip_word(c, TEXT("null"));
+        return json_word(p, end, TEXT("null"));
     default:
-        return skip_number(c);
+        return skip_number(p, end);
     }
 }
 
-/* "name": of an object's member. */
-static bool skip_name(struct cursor *c)
+/* "name": of an object's member, and the spaces around. */
+static const char *skip_name(const char *p, const char *end, unsigned *seen)
 {
-    skip_spaces(c);
-    if (!skip_string(c)) {
-        return false;
-    }
-    skip_spaces(c);
-    return skip(c, ':');
+    p = skip_string(json_spaces(p, end), end, seen);
+    p = p ? json_spaces(p, end) : NULL;
+    return p && p < end && *p == ':' ? json_spaces(p + 1, end) : NULL;
 }
 
-/* One value and the spaces before it. A loop with its own small stack: nothing that is
- * sent can make it deeper. */
-static bool skip_value(struct cursor *c)
+/* A loop with its own small stack: nothing that is sent can make it deeper. */
+const char *json_value(const char *p, const char *end, size_t depth, unsigned *seen)
 {
     char closing[JSON_DEPTH_MAX];
-    size_t depth = 0;
+    const size_t outside = depth;
     for (;;) {
-        skip_spaces(c);
-        if (at(c, '{') || at(c, '[')) {
+        if (p < end && (*p == '{' || *p == '[')) {
             if (depth == JSON_DEPTH_MAX) {
-                return false;
+                return NULL;
             }
-            bool object = *c->p++ == '{';
+            bool object = *p == '{';
             closing[depth++] = object ? '}' : ']';
-            skip_spaces(c);
-            if (!at(c, closing[depth - 1])) {
-                if (object && !skip_name(c)) {
-                    return false;
+            p = json_spaces(p + 1, end);
+            if (p == end || *p != closing[depth - 1]) {
+                p = object ? skip_name(p, end, seen) : p;
+                if (!p) {
+                    return NULL;
                 }
                 continue;
             }
-        } else if (!skip_scalar(c)) {
-            return false;
-        }
-        /* A value has ended, or an empty array or object is about to. */
-        bool more = false;
-        while (depth > 0 && !more) {
-            skip_spaces(c);
-            if (skip(c, closing[depth - 1])) {
-                depth--;
-            } else if (skip(c, ',') && (closing[depth - 1] == ']' || skip_name(c))) {
-                more = true;
-            } else {
-                return false;
+        } else {
+            p = skip_scalar(p, end, seen);
+            if (!p) {
+                return NULL;
             }
         }
-        if (!more) {
-            return true;
+        /* A value has ended, or an empty array or object is about to. */
+        for (bool more = false; !more;) {
+            if (depth == outside) {
+                return p;
+            }
+            p = json_spaces(p, end);
+            if (p == end) {
+                return NULL;
+            }
+            if (*p == closing[depth - 1]) {
+                depth--;
+                p++;
+            } else if (*p == ',') {
+                p = json_spaces(p + 1, end);
+                p = closing[depth - 1] == '}' ? skip_name(p, end, seen) : p;
+                more = true;
+            } else {
+                return NULL;
+            }
+            if (!p) {
+                return NULL;
+            }
         }
     }
 }
 
 bool json_is_valid(struct text t)
 {
-    struct cursor c = {.p = t.p, .end = t.p + t.n};
-    if (t.n == 0 || !skip_value(&c)) {
+    if (t.n == 0) {
         return false;
     }
-    skip_spaces(&c);
+    unsigned seen = 0;
+    const char *end = t.p + t.n;
+    const char *p = json_value(json_spaces(t.p, end), end, 0, &seen);
     /* Outside of strings only ASCII was let pass. */
-    return c.p == c.end && (!c.beyond_ascii || text_is_utf8(t));
+    return p && json_spaces(p, end) == end &&
+           (!(seen & JSON_SEEN_HIGH) || text_is_utf8(t));
 }
 
 struct text json_next_value(struct text t)
 {
-    struct cursor c = {.p = t.p, .end = t.p + t.n};
-    skip_spaces(&c);
-    if (skip(&c, ',')) {
-        skip_spaces(&c);
+    unsigned seen = 0;
+    const char *end = t.p + t.n, *from = json_spaces(t.p, end);
+    if (from < end && *from == ',') {
+        from = json_spaces(from + 1, end);
     }
-    const char *from = c.p;
-    (void)skip_value(&c); /* valid, as was asked for */
-    return (struct text){from, (size_t)(c.p - from)};
+    const char *p = json_value(from, end, 0, &seen); /* valid, as was asked for */
+    return (struct text){from, p ? (size_t)(p - from) : 0};
 }
 
 struct text json_number_at(struct text value, size_t n)
 {
-    struct cursor c = {.p = value.p, .end = value.p + value.n};
-    while (c.p < c.end) {
-        const char *from = c.p;
+    unsigned seen = 0;
+    const char *p = value.p, *end = value.p + value.n;
+    while (p && p < end) {
+        const char *from = p;
         if (*from == '"') {
-            (void)skip_string(&c);
+            p = skip_string(p, end, &seen);
         } else if (*from == '-' || is_digit(*from)) {
-            (void)skip_number(&c);
-            if (n-- == 0) {
-                return (struct text){from, (size_t)(c.p - from)};
+            p = skip_number(p, end);
+            if (p && n-- == 0) {
+                return (struct text){from, (size_t)(p - from)};
             }
         } else {
-            c.p++;
+            p++;
         }
     }
     return (struct text){NULL, 0};

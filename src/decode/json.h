@@ -1,13 +1,17 @@
 /* What decoding asks of a JSON payload (SPEC 3.2), and what it finds there. Private to
- * decode/; the only reader of cJSON.
+ * decode/.
  *
- * One call walks along a payload and tells a visitor what it asked for; no tree leaves
- * this file, so that another reader can take its place. Of members with one name the last
- * counts, as in most languages. */
+ * One call walks along a payload and tells a visitor what it asked for. Most payloads are
+ * read in one pass over their bytes without a tree (scan.h); the few that ask for more
+ * than that go through cJSON (tree.h). Whichever it is, what is told is the same: that is
+ * what tests/fuzz/fuzz_payload.c holds them to. Of members with one name the last counts,
+ * as in most languages. */
 #ifndef BRINK_DECODE_JSON_H
 #define BRINK_DECODE_JSON_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 #include "base/text.h"
@@ -40,19 +44,61 @@ struct json_payload {
 struct json_visitor {
     void *ctx;
     /* Each boolean, number and string under `metrics` (never null or an array, nor what
-     * the other pointers name). The name is joined from those of nested objects; it is
-     * cut above METRIC_BYTES_MAX, but stays longer than that. Joined names may repeat. */
+     * the other pointers name; a string only where `values:` gives some a number). The
+     * name is a view into the payload, or, where those of nested objects were joined or
+     * something was escaped, valid during the call; it is cut above METRIC_BYTES_MAX, but
+     * stays longer than that. Joined names may repeat; others do not. */
     void (*metric)(void *ctx, struct text name, const struct json_value *value);
     /* One payload is complete: what came since the last end was its metrics. */
     void (*end)(void *ctx, const struct json_payload *payload);
 };
 
+/* Which of a payload's members are asked for. */
+enum json_pointer_id {
+    JSON_POINTER_METRICS,
+    JSON_POINTER_TIMESTAMP,
+    JSON_POINTER_SITE,
+    JSON_POINTER_SEQ,
+    JSON_POINTERS
+};
+
+/* A name as it is compared: by its length and first eight bytes, before all others. */
+struct json_name {
+    struct text text;
+    uint64_t first; /* the first eight bytes, or all of them and zeros */
+};
+
+/* One telemetry entry's pointers, compiled once. */
+struct json_reader {
+    const struct telemetry_config *entry;
+    struct json_path {
+        struct json_name *names;
+        size_t n;
+    } paths[JSON_POINTERS];
+    unsigned given;         /* 1 << id, of those that have a name to look for */
+    bool strings_count;     /* some strings are metrics */
+    bool needs_tree;        /* it asks for what no scan finds */
+    bool whole_metrics;     /* the payload itself is the metrics */
+    struct json_name all[]; /* the paths' */
+};
+
+/* entry: borrowed. E_NOMEM. */
+enum brink_status json_reader_new(const struct telemetry_config *entry,
+                                  struct json_reader **ret_reader) BRINK_MUST_CHECK;
+void json_reader_free(struct json_reader *r); /* NULL is fine */
+
 /* Visits the payload, or each element of an array. *ret_left_out: elements
  * beyond MESSAGES_PER_PAYLOAD_MAX, not visited.
  * E_SYNTAX: not JSON as decode/grammar.h has it; nothing was visited. E_NOMEM: perhaps in
  * the middle; whoever was ended is complete. A byte order mark in front is skipped. */
-enum brink_status json_visit(struct text payload, const struct telemetry_config *entry,
+enum brink_status json_visit(struct text payload, const struct json_reader *reader,
                              const struct json_visitor *visitor,
                              size_t *ret_left_out) BRINK_MUST_CHECK;
+
+/* The same, all of it by cJSON: what the scan is compared with. */
+enum brink_status json_visit_by_tree(struct text payload,
+                                     const struct json_reader *reader,
+                                     const struct json_visitor *visitor,
+                                     size_t *ret_left_out) BRINK_MUST_CHECK;
 
 #endif

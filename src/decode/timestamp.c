@@ -143,10 +143,57 @@ static bool read_zone(struct cursor *c, int64_t *ret_us)
     return true;
 }
 
+/* --- the form that nearly every device sends: YYYY-MM-DDThh:mm:ss, at fixed places ---
+ */
+
+#define USUAL_BYTES 19
+
+/* Two digits; *odd becomes something but 0 where they are none. */
+static inline int pair(const char *p, unsigned *odd)
+{
+    unsigned tens = (unsigned char)p[0] - (unsigned)'0';
+    unsigned ones = (unsigned char)p[1] - (unsigned)'0';
+    *odd |= (tens > 9) | (ones > 9);
+    return (int)(tens * 10 + ones);
+}
+
+static bool read_usual(struct text t, int64_t *ret_us)
+{
+    const char *p = t.p;
+    if (t.n < USUAL_BYTES || p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' ||
+        p[16] != ':') {
+        return false;
+    }
+    unsigned odd = 0;
+    int year = pair(p, &odd) * 100 + pair(p + 2, &odd);
+    int month = pair(p + 5, &odd), day = pair(p + 8, &odd);
+    int hour = pair(p + 11, &odd), minute = pair(p + 14, &odd);
+    int second = pair(p + 17, &odd);
+    if (odd || month < 1 || month > 12 || day < 1 ||
+        day > calendar_month_days(year, month) || hour > 23 || minute > 59 ||
+        second > 60) {
+        return false;
+    }
+    int64_t days = calendar_days(year, month, day);
+    *ret_us = (((days * 24 + hour) * 60 + minute) * 60 + second) * US_PER_S;
+    return true;
+}
+
+/* --- all forms --- */
+
 enum brink_status timestamp_parse(struct text t, struct wall *ret_at)
 {
     struct cursor c = {t.p, t.p + t.n};
-    int64_t days, time_us = 0, zone_us = 0;
+    int64_t days, time_us = 0, zone_us = 0, fraction_us;
+    if (read_usual(t, &time_us)) {
+        c.p += USUAL_BYTES;
+        if (!read_fraction(&c, &fraction_us) || !read_zone(&c, &zone_us) ||
+            c.p != c.end) {
+            return BRINK_E_SYNTAX;
+        }
+        ret_at->us = time_us + fraction_us - zone_us;
+        return BRINK_OK;
+    }
     if (t.n == 0 || !read_date(&c, &days)) {
         return BRINK_E_SYNTAX;
     }

@@ -198,19 +198,34 @@ void topic_pattern_finish(struct topic_pattern *p)
 bool topic_pattern_match(const struct topic_pattern *p, struct text topic,
                          struct topic_match *ret_match)
 {
-    struct text levels[TOPIC_LEVELS_MAX];
-    struct text rest = topic;
+    size_t at[TOPIC_LEVELS_MAX + 1]; /* where each level starts, and one more would */
     if (topic.n == 0 || (p->levels[0].is_name && starts_with_dollar(topic))) {
         return false; /* MQTT: a leading + does not match $SYS and its like */
     }
+    at[0] = 0;
     for (size_t i = 0; i < p->n_levels; i++) {
-        if (!next_level(&rest, &levels[i]) ||
-            (!p->levels[i].is_name && !text_equal(p->levels[i].text, levels[i]))) {
+        const struct text *literal = &p->levels[i].text;
+        size_t slash = at[i];
+        if (slash > topic.n) {
+            return false; /* the topic has fewer */
+        }
+        if (p->levels[i].is_name) {
+            while (slash < topic.n && topic.p[slash] != '/') {
+                slash++;
+            }
+        } else if (topic.n - slash >= literal->n &&
+                   memcmp(topic.p + slash, literal->p, literal->n) == 0) {
+            slash += literal->n;
+        } else {
             return false;
         }
+        if (slash < topic.n && topic.p[slash] != '/') {
+            return false;
+        }
+        at[i + 1] = slash + 1;
     }
-    if (rest.p) {
-        return false;
+    if (at[p->n_levels] <= topic.n) {
+        return false; /* the topic has more */
     }
     ret_match->tenant = TEXT("default");
     ret_match->metric = (struct text){NULL, 0};
@@ -219,15 +234,16 @@ bool topic_pattern_match(const struct topic_pattern *p, struct text topic,
         if (!p->levels[i].is_name) {
             continue;
         }
+        struct text level = {topic.p + at[i], at[i + 1] - 1 - at[i]};
         if ((int)i == p->tenant_level) {
-            ret_match->tenant = levels[i];
+            ret_match->tenant = level;
         } else if ((int)i == p->device_level) {
-            ret_match->device = levels[i];
+            ret_match->device = level;
         } else if ((int)i == p->metric_level) {
-            ret_match->metric = levels[i];
+            ret_match->metric = level;
         } else {
             ret_match->labels[ret_match->n_labels++] =
-                (struct topic_label){p->levels[i].text, levels[i]};
+                (struct topic_label){p->levels[i].text, level};
         }
     }
     return true;

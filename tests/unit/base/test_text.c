@@ -92,6 +92,31 @@ START_TEST(test_utf8_refuses_ill_formed_bytes)
 }
 END_TEST
 
+/* Each byte at each place of texts short and long: what looks at eight at once must see
+ * it. */
+START_TEST(test_no_byte_goes_unseen_wherever_it_stands)
+{
+    char bytes[27];
+    for (size_t n = 1; n <= sizeof bytes; n++) {
+        memset(bytes, 'a', n);
+        for (size_t at = 0; at < n; at++) {
+            for (int b = 0; b < 256; b++) {
+                bytes[at] = (char)b;
+                bool plain = text_is_plain((struct text){bytes, n});
+                bool utf8 = text_is_utf8((struct text){bytes, n});
+                expect(plain == (b >= 0x20 && b <= 0x7e), "%d at %zu of %zu", b, at, n);
+                expect(utf8 == (b > 0 && b <= 0x7f), "%d at %zu of %zu", b, at, n);
+            }
+            bytes[at] = 'a';
+        }
+    }
+    ck_assert(text_is_plain((struct text){NULL, 0}));
+    ck_assert(!text_is_plain(TEXT("0123456789gr\xc3\xbc\xc3\x9f")));
+    ck_assert(text_is_utf8(TEXT("0123456789gr\xc3\xbc\xc3\x9f 0123456789 \xe2\x82\xac")));
+    ck_assert(!text_is_utf8(TEXT("0123456\xc3 23456789")));
+}
+END_TEST
+
 START_TEST(test_escape_leaves_printable_and_shows_the_rest)
 {
     static const struct {
@@ -191,6 +216,7 @@ int main(void)
     tcase_add_test(t, test_dup_copies_and_terminates);
     tcase_add_test(t, test_utf8_accepts_every_character_but_nul_and_surrogates);
     tcase_add_test(t, test_utf8_refuses_ill_formed_bytes);
+    tcase_add_test(t, test_no_byte_goes_unseen_wherever_it_stands);
     tcase_add_test(t, test_escape_leaves_printable_and_shows_the_rest);
     tcase_add_test(t, test_escape_cuts_between_characters);
     tcase_add_test(t, test_nearest_means_a_slip_and_no_more);

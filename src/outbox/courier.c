@@ -160,6 +160,7 @@ static void child_gone(struct courier *c, struct mono now)
     c->fd = -1;
     c->connected = false;
     c->blocked = 0;
+    outbox_handed_over(c->outbox, 0);
     (void)kill(c->pid,
                SIGKILL); /* whatever closed the socket, it is of no use any more */
     if (now.us - c->started.us >= RESPAWN_STABLE_US) {
@@ -237,6 +238,7 @@ static bool feed(struct courier *c, bool *ret_full)
         }
         c->last_fed = e.id;
         c->outstanding++;
+        outbox_handed_over(c->outbox, e.id);
     }
     return true;
 }

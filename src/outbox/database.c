@@ -12,6 +12,9 @@
 #define FILE_NAME "outbox.db"
 #define FILE_VERSION 1 /* user_version; 0 is a file that was just made */
 #define PATH_BYTES 4096
+#define LOG_BYTES_KEPT                                                                   \
+    "1048576"              /* the log's file shrinks to this once it was written back */
+#define FREE_PAGES_KEPT 64 /* unused pages that the next alerts will want */
 #define DAMAGED_KEPT                                                                     \
     99 /* more than any gateway should see; past it the last is replaced */
 #define ERROR_BYTES 256
@@ -132,13 +135,28 @@ static enum brink_status make_tables(struct database *db)
                 "COMMIT");
 }
 
+/* Unused pages can be given back to the disk only by a file that keeps track of them.
+ * That was said before its first page; a file of an earlier version is rewritten once. */
+static enum brink_status prepare_shrinking(struct database *db)
+{
+    char mode[ERROR_BYTES];
+    enum brink_status st = ask(db, "PRAGMA auto_vacuum", mode, sizeof(mode));
+    if (st == BRINK_OK && strcmp(mode, "2") != 0) {
+        (void)!exec(db, "VACUUM"); /* a full disk is no reason not to start */
+    }
+    return st == BRINK_OK ? exec(db, "PRAGMA journal_size_limit = " LOG_BYTES_KEPT) : st;
+}
+
 /* Brings a file that SQLite has opened to where statements can be prepared. */
 static enum brink_status prepare_file(struct database *db, bool sync_always)
 {
     char answer[ERROR_BYTES];
+    enum brink_status st = exec(db, "PRAGMA auto_vacuum = INCREMENTAL");
     /* Exclusive before WAL: the log's index then stays in memory, and no file of it is
      * made. */
-    enum brink_status st = exec(db, "PRAGMA locking_mode = EXCLUSIVE");
+    if (st == BRINK_OK) {
+        st = exec(db, "PRAGMA locking_mode = EXCLUSIVE");
+    }
     if (st == BRINK_OK) {
         st = ask(db, "PRAGMA journal_mode = WAL", answer, sizeof(answer));
     }
@@ -166,6 +184,9 @@ static enum brink_status prepare_file(struct database *db, bool sync_always)
     if (st == BRINK_OK && strcmp(answer, "ok") != 0) {
         (void)snprintf(db->error, sizeof(db->error), "%s", answer);
         return BRINK_E_SYNTAX;
+    }
+    if (st == BRINK_OK) {
+        st = prepare_shrinking(db);
     }
     if (st == BRINK_OK && version == 0) {
         st = make_tables(db);
@@ -323,6 +344,27 @@ enum brink_status database_put_state(struct database *db, struct text rule,
         rc = bind_text(s, 4, value);
     }
     return rc ? failed(db, rc) : run(db, which);
+}
+
+bool database_shrink(struct database *db, int pages)
+{
+    char answer[ERROR_BYTES], sql[64];
+    end_read(db);
+    if (ask(db, "PRAGMA freelist_count", answer, sizeof(answer)) != BRINK_OK) {
+        return false;
+    }
+    long left = strtol(answer, NULL, 10) - FREE_PAGES_KEPT;
+    if (left <= 0) {
+        return false;
+    }
+    (void)snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)",
+                   left < pages ? (int)left : pages);
+    bool done = exec(db, sql) == BRINK_OK;
+    if (!done || left > pages) {
+        return done;
+    }
+    (void)!exec(db, "PRAGMA wal_checkpoint(TRUNCATE)"); /* only now the file is shorter */
+    return false;
 }
 
 enum brink_status database_sync(struct database *db)

@@ -34,6 +34,9 @@ enum brink_status database_delete(struct database *db, uint64_t id) BRINK_MUST_C
 enum brink_status database_put_state(struct database *db, struct text rule,
                                      struct text tenant, struct text device,
                                      struct text value) BRINK_MUST_CHECK;
+/* Gives up to `pages` unused pages back to the disk; false: no more of them worth it, or
+ * it failed (and is of no matter: they will be used). */
+bool database_shrink(struct database *db, int pages);
 /* Makes every commit so far survive a power cut. */
 enum brink_status database_sync(struct database *db) BRINK_MUST_CHECK;
 

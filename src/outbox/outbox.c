@@ -25,6 +25,10 @@
 /* With sync: always a removal of its own would cost another wait for the disk; what a
  * power cut brings back is only delivered twice. */
 #define REMOVE_SYNC_US US_PER_S
+/* What an outage made of the file goes back to the disk once it is over, a part at a
+ * time, so that no alert waits for long. */
+#define SHRINK_PAGES 256
+#define SHRINK_PAUSE_US (20 * US_PER_MS)
 
 struct outbox {
     struct database *db;
@@ -38,9 +42,11 @@ struct outbox {
     uint64_t shown_id; /* events up to here were committed, or at least tried */
 
     bool collecting; /* since the last commit: what belongs together is not complete */
-    bool failing, damaged, unsynced, removal_due;
-    struct mono retry_at, sync_at, remove_at;
+    bool failing, damaged, unsynced, removal_due, shrinking;
+    struct mono retry_at, sync_at, remove_at, shrink_at;
+    uint64_t handed_id;    /* events up to here are with who delivers them */
     uint64_t n_pushed_out; /* not yet told */
+    uint64_t n_doubtful;   /* pushed out while there, and not yet answered for */
     struct log_limit failure_limit, full_limit;
 };
 
@@ -70,6 +76,7 @@ static enum brink_status write_all(struct outbox *o)
         database_rollback(o->db);
         return st;
     }
+    o->shrinking = o->shrinking || o->slots.n_leaving > 0;
     slots_written(&o->slots);
     states_clear(&o->states);
     o->removal_due = false;
@@ -197,7 +204,11 @@ static enum brink_status add_stored(void *ctx, uint64_t id)
 
 static void push_out(struct outbox *o, size_t n, size_t bytes)
 {
-    o->n_pushed_out += slots_make_room(&o->slots, n, o->limit, bytes, MEMORY_BYTES_MAX);
+    size_t handed;
+    size_t all = slots_make_room(&o->slots, n, o->limit, bytes, MEMORY_BYTES_MAX,
+                                 o->handed_id, &handed);
+    o->n_pushed_out += all - handed;
+    o->n_doubtful += handed;
 }
 
 enum brink_status outbox_open(const char *state_dir, bool sync_always, uint32_t limit,
@@ -326,6 +337,17 @@ enum brink_status outbox_commit(struct outbox *o, struct mono now)
     return write_now(o, now);
 }
 
+/* Not while alerts come or wait: what they free, the next ones use. */
+static void shrink(struct outbox *o, struct mono now)
+{
+    bool quiet = o->slots.n_live == 0 && !o->collecting && !o->failing && o->db;
+    if (!quiet || now.us < o->shrink_at.us) {
+        return;
+    }
+    o->shrink_at.us = now.us + SHRINK_PAUSE_US;
+    o->shrinking = database_shrink(o->db, SHRINK_PAGES);
+}
+
 static void wake_at(struct mono *wake, struct mono at)
 {
     wake->us = at.us < wake->us ? at.us : wake->us;
@@ -352,6 +374,9 @@ void outbox_step(struct outbox *o, struct mono now, struct mono *ret_wake)
             o->sync_at.us = now.us + SYNC_US;
         }
     }
+    if (o->shrinking) {
+        shrink(o, now);
+    }
     if (o->collecting) {
         /* A commit is about to come, and does it all. */
     } else if (o->failing) {
@@ -361,6 +386,9 @@ void outbox_step(struct outbox *o, struct mono now, struct mono *ret_wake)
     }
     if (o->unsynced) {
         wake_at(ret_wake, o->sync_at);
+    }
+    if (o->shrinking && o->slots.n_live == 0) {
+        wake_at(ret_wake, o->shrink_at);
     }
 }
 
@@ -419,6 +447,17 @@ void outbox_acknowledged(struct outbox *o, uint64_t id)
     size_t i = id > 0 ? slots_after(&o->slots, id - 1) : o->slots.end;
     if (i < o->slots.end && o->slots.all[i].id == id && slot_is_live(&o->slots.all[i])) {
         slots_leave(&o->slots, &o->slots.all[i]);
+    } else {
+        o->n_doubtful -= o->n_doubtful > 0; /* it went before its answer came */
+    }
+}
+
+void outbox_handed_over(struct outbox *o, uint64_t id)
+{
+    o->handed_id = id;
+    if (id == 0) {
+        o->n_pushed_out += o->n_doubtful;
+        o->n_doubtful = 0;
     }
 }
 

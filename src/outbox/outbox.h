@@ -66,6 +66,10 @@ enum brink_status outbox_each_state(struct outbox *o,
  * full disk must not silence alerts. Should the process die before the disk takes it, the
  * alert may come again. */
 bool outbox_next(struct outbox *o, uint64_t after, struct outbox_event *ret_event);
+/* All events up to `id` are with who delivers them; 0: that one is gone, and what it did
+ * not answer for is nowhere but here. What the limit pushes out while it is there may be
+ * delivered all the same: it counts as dropped only once that is out of the question. */
+void outbox_handed_over(struct outbox *o, uint64_t id);
 void outbox_acknowledged(
     struct outbox *o,
     uint64_t id); /* delivered or given up: leaves with the next commit */

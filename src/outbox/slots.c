@@ -150,13 +150,15 @@ void slots_leave(struct slots *s, struct slot *slot)
 }
 
 size_t slots_make_room(struct slots *s, size_t n, size_t limit, size_t bytes,
-                       size_t bytes_max)
+                       size_t bytes_max, uint64_t up_to, size_t *ret_up_to)
 {
     size_t n_left = 0;
+    *ret_up_to = 0;
     for (size_t i = s->head; i < s->end && s->n_live > 0 && s->n_live + n > limit; i++) {
         if (slot_is_live(&s->all[i])) {
             leave(s, &s->all[i]);
             n_left++;
+            *ret_up_to += s->all[i].id <= up_to;
         }
     }
     for (size_t i = slots_after(s, s->written_id);
@@ -164,6 +166,7 @@ size_t slots_make_room(struct slots *s, size_t n, size_t limit, size_t bytes,
         if (s->all[i].state == SLOT_MEMORY) {
             leave(s, &s->all[i]);
             n_left++;
+            *ret_up_to += s->all[i].id <= up_to;
         }
     }
     tidy(s);

@@ -45,9 +45,9 @@ enum brink_status slots_add(struct slots *s,
 /* Takes a live one out: at once, or with the next commit when the file has it. */
 void slots_leave(struct slots *s, struct slot *slot);
 /* Takes the oldest out until n_live + n <= limit and memory_bytes + bytes <= bytes_max.
- * The result counts them. */
+ * The result counts them; *ret_up_to those whose id is at most `up_to`. */
 size_t slots_make_room(struct slots *s, size_t n, size_t limit, size_t bytes,
-                       size_t bytes_max);
+                       size_t bytes_max, uint64_t up_to, size_t *ret_up_to);
 size_t slots_event_bytes(const struct outbox_event *event); /* in memory */
 /* Calls visit for what the next commit changes: those in memory, those leaving. */
 enum brink_status slots_each_change(const struct slots *s,

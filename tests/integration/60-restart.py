@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """What survives a restart (SPEC 5.6, 6.3): alerts, cooldowns, timers, latest values, and what is on its way out."""
 
+import contextlib
+import json
+import sqlite3
 import time
 import unittest
 
@@ -270,10 +273,32 @@ class Outbox(Case):
         names = [a["device_id"] for a in self.alerts.all()]
         self.assertEqual(names, sorted(names))
         self.assertEqual(names[-100:], [f"d{i:03}" for i in range(500, 600)])
-        # Some are on their way to the broker besides.
-        dropped = self.brink.metric("alerts_dropped_total", 'reason="outbox_full"')
-        self.assertGreaterEqual(dropped + len(names), 600)
-        self.assertGreaterEqual(dropped, 200)
+        # Some were on their way to the broker besides: those came, and so are not counted.
+        self.assertEqual(len(names), len(set(names)))
+        self.counted("alerts_dropped_total", 'reason="outbox_full"', 600 - len(names))
+        self.assertEqual(self.brink.metric("alerts_dropped_total", 'reason="outbox_full"'), 600 - len(names))
+        self.assertGreaterEqual(600 - len(names), 200)
+
+    def test_file_of_an_earlier_version_is_taken_over_and_shrinks(self):
+        self.arrange_outbox()
+        self.brink.stop()
+        path = self.folder / "brink.state" / "outbox.db"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+            old.execute("PRAGMA auto_vacuum = NONE")
+            old.execute("VACUUM")
+            self.assertEqual(old.execute("PRAGMA auto_vacuum").fetchone(), (0,))
+            old.execute("BEGIN")
+            for i in range(2000):
+                old.execute("INSERT INTO events (topic, payload, qos, retain) VALUES (?, ?, 1, 0)",
+                            (f"old/{i}".encode(), json.dumps({"rule_id": "old", "pad": "x" * 2000}).encode()))
+            old.execute("COMMIT")
+        self.assertGreater(path.stat().st_size, 4_000_000)
+        listener = self.broker.client()
+        self.addCleanup(listener.close)
+        listener.subscribe("old/#", 1)
+        self.brink.start()
+        wait_for(lambda: len(listener.messages) >= 2000, "the alerts of the old file", 40)
+        wait_for(lambda: path.stat().st_size < 1_000_000, "the file to shrink")
 
     def test_broker_that_refuses_alerts_is_asked_again(self):
         rights = self.folder / "rights"

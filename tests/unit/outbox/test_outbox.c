@@ -213,6 +213,81 @@ START_TEST(test_past_the_limit_the_oldest_leave_and_are_counted)
 }
 END_TEST
 
+/* The sender holds the first three: two of them leave the outbox there. */
+START_TEST(test_what_leaves_while_it_is_being_sent_counts_once)
+{
+    uint64_t dropped = counter_value(COUNT_ALERTS_OUTBOX_FULL), id[6];
+    struct outbox *o = open_outbox(false, 3);
+    for (int i = 0; i < 3; i++) {
+        id[i] = put(o, "t", "x");
+    }
+    ck_assert_int_eq(outbox_commit(o, now), BRINK_OK);
+    outbox_handed_over(o, id[2]);
+    for (int i = 3; i < 5; i++) {
+        id[i] = put(o, "t", "x");
+    }
+    ck_assert_int_eq(outbox_commit(o, now), BRINK_OK);
+    step(o, US_PER_S);
+    ck_assert_uint_eq(counter_value(COUNT_ALERTS_OUTBOX_FULL), dropped);
+    outbox_acknowledged(o, id[0]); /* delivered all the same */
+    outbox_acknowledged(o, id[2]);
+    ck_assert_uint_eq(outbox_count(o), 2);
+    outbox_handed_over(o, 0); /* the sender died with id[1] */
+    step(o, US_PER_S);
+    ck_assert_uint_eq(counter_value(COUNT_ALERTS_OUTBOX_FULL), dropped + 1);
+    outbox_handed_over(o, 0);
+    step(o, US_PER_S);
+    ck_assert_uint_eq(counter_value(COUNT_ALERTS_OUTBOX_FULL), dropped + 1);
+    outbox_close(o);
+}
+END_TEST
+
+static off_t file_bytes(void)
+{
+    static const char *const parts[] = {"", "-wal"};
+    off_t sum = 0;
+    for (size_t i = 0; i < 2; i++) {
+        char path[128];
+        struct stat st;
+        (void)snprintf(path, sizeof(path), "%s/outbox.db%s", dir, parts[i]);
+        sum += stat(path, &st) == 0 ? st.st_size : 0;
+    }
+    return sum;
+}
+
+START_TEST(test_file_shrinks_once_an_outage_is_over)
+{
+    enum { EVENTS = 3000 };
+    static char payload[4001];
+    struct outbox *o = open_outbox(_i == 1, EVENTS);
+    uint64_t last = 0;
+    memset(payload, 'x', sizeof(payload) - 1);
+    for (int i = 0; i < EVENTS; i++) {
+        last = put(o, "t", payload);
+        if (i % 100 == 99) {
+            ck_assert_int_eq(outbox_commit(o, now), BRINK_OK);
+        }
+    }
+    ck_assert_int_gt(file_bytes(), EVENTS * 4000);
+    for (uint64_t id = last; id > last - EVENTS; id--) {
+        outbox_acknowledged(o, id);
+    }
+    struct mono wake = now;
+    for (int steps = 0; wake.us != INT64_MAX; steps++) {
+        ck_assert_int_lt(steps, 1000);
+        now = wake.us > now.us ? wake : now;
+        outbox_step(o, now, &wake);
+    }
+    ck_assert_int_lt(file_bytes(), 1024 * 1024);
+    (void)put(o, "t", "after it");
+    ck_assert_int_eq(outbox_commit(o, now), BRINK_OK);
+    outbox_close(o);
+    o = open_outbox(false, EVENTS);
+    ck_assert_str_eq(payloads(o), "after it,");
+    outbox_close(o);
+}
+END_TEST
+
 START_TEST(test_states_are_written_replaced_and_deleted_with_the_event)
 {
     struct outbox *o = open_outbox(false, 10);
@@ -667,6 +742,8 @@ static Suite *outbox_suite(void)
     tcase_add_test(t, test_acknowledged_events_leave_and_stay_away);
     tcase_add_test(t, test_one_event_that_stays_does_not_hold_up_thousands);
     tcase_add_test(t, test_past_the_limit_the_oldest_leave_and_are_counted);
+    tcase_add_test(t, test_what_leaves_while_it_is_being_sent_counts_once);
+    tcase_add_loop_test(t, test_file_shrinks_once_an_outage_is_over, 0, 2);
     tcase_add_test(t, test_states_are_written_replaced_and_deleted_with_the_event);
     tcase_add_test(t, test_bytes_of_any_kind_come_back_as_they_were);
     tcase_add_loop_test(t, test_folder_and_files_are_private_whatever_the_umask, 0, 2);

@@ -5,6 +5,7 @@
 #include "config/draft.h"
 #include "config/env.h"
 #include "config/file.h"
+#include "config/mutes.h"
 #include "config/rulefiles.h"
 
 /* --- ownership --- */
@@ -128,6 +129,7 @@ static void read_root(struct reader *r, const struct document *document, struct 
     draft_settle(r, d);
     if (!r->no_files) {
         rule_files_load(r, &d->rules, NULL, &d->c.rule_files, &d->c.n_rule_files);
+        r->failed = r->failed || mutes_check_labels(&d->c, r->problems) != BRINK_OK;
     }
     if (!d->rules.given && root != &empty) {
         problem_warn(r->problems, (struct position){d->c.path, 0, 0},

@@ -4,13 +4,13 @@
 
 #include "base/calendar.h"
 #include "config/rulefile.h"
-#include "config/rulefiles.h"
 #include "config/scope.h"
-#include "model/glob.h"
 
 #define MUTE_NAME_BYTES_MAX 256
 #define MUTE_RULES_MAX 1000
 #define DAYS_MAX 7
+#define INHIBIT_TARGETS_MAX 100
+#define INHIBIT_LABEL_BYTES_MAX 256
 
 /* --- times --- */
 
@@ -230,55 +230,52 @@ void read_maintenance(struct reader *r, const char *name, const struct node *n,
     }
 }
 
-/* --- over all files --- */
+/* --- inhibit --- */
 
-struct check {
-    const struct map *rules; /* id -> struct placed */
-    const char **ids;        /* of them, for "did you mean" */
-    struct problems *problems;
+#define INHIBIT(field) offsetof(struct inhibit_def, field)
+
+static const struct key inhibit_keys[] = {
+    {.name = "source",
+     .kind = KEY_PLACED,
+     .flags = KEY_REQUIRED,
+     .offset = INHIBIT(source),
+     .max = RULE_ID_BYTES_MAX},
+    {.name = "target",
+     .kind = KEY_TEXTS,
+     .flags = KEY_REQUIRED | KEY_NOT_EMPTY,
+     .offset = INHIBIT(target),
+     .list_max = INHIBIT_TARGETS_MAX,
+     .max = RULE_ID_BYTES_MAX},
+    {.name = "equal",
+     .kind = KEY_TEXTS,
+     .offset = INHIBIT(equal),
+     .list_max = INHIBIT_EQUAL_MAX,
+     .max = INHIBIT_LABEL_BYTES_MAX},
 };
+const struct schema inhibit_schema = {SCHEMA_OF("inhibit.", inhibit_keys),
+                                      .place = FLAG_AT(struct inhibit_def, at),
+                                      .faulty = FLAG_AT(struct inhibit_def, is_faulty)};
 
-static bool any_rule_matches(const struct check *c, struct text pattern)
+static void check_targets(struct problems *problems, const struct inhibit_def *d)
 {
-    for (size_t i = 0; i < c->rules->n; i++) {
-        if (glob_match(pattern, text_of(c->ids[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* An id must be a rule's, a pattern should match one. */
-static void check_rules(const struct check *c, const struct strings *patterns)
-{
-    for (size_t i = 0; i < patterns->n; i++) {
-        const struct placed *p = &patterns->items[i];
-        if (strpbrk(p->s, "*?")) {
-            if (!any_rule_matches(c, text_of(p->s))) {
-                problem_warn(c->problems, p->at, "no rule's id matches `%s`", p->s);
-            }
-        } else if (!map_get(c->rules, text_of(p->s))) {
-            rule_files_tell_unknown(c->problems, "rule", p, c->ids, c->rules->n);
+    for (size_t i = 0; i < d->target.n; i++) {
+        if (strcmp(d->target.items[i].s, d->source.s) == 0) {
+            problem_add(problems, d->target.items[i].at,
+                        "`%s` cannot hold back its own alerts", d->source.s);
         }
     }
 }
 
-enum brink_status mutes_check(struct rule_file *const *files, size_t n, bool whole,
-                              const struct map *rules, struct problems *problems)
+void read_inhibit(struct reader *r, const char *name, const struct node *n, void *field)
 {
-    struct check c = {rules, calloc(rules->n + 1, sizeof *c.ids), problems};
-    size_t n_ids = 0, at = 0;
-    if (!c.ids) {
-        return BRINK_E_NOMEM;
-    }
-    for (const struct placed *id; (id = map_next(rules, &at));) {
-        c.ids[n_ids++] = id->s;
-    }
-    for (size_t f = 0; whole && f < n; f++) {
-        for (size_t i = 0; i < files[f]->n_maintenance; i++) {
-            check_rules(&c, &files[f]->maintenance[i].rules);
+    struct rule_file *file = field;
+    void *items = NULL;
+    schema_read_list(r, name, &inhibit_schema, n, INHIBIT_PER_FILE_MAX,
+                     sizeof *file->inhibit, &items, &file->n_inhibit);
+    file->inhibit = items;
+    for (size_t i = 0; i < file->n_inhibit; i++) {
+        if (!file->inhibit[i].is_faulty) {
+            check_targets(r->problems, &file->inhibit[i]);
         }
     }
-    free(c.ids);
-    return BRINK_OK;
 }

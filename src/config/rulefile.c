@@ -447,6 +447,7 @@ static const struct key file_keys[] = {
     {.name = "groups", .kind = KEY_OTHER, .read = read_groups},
     {.name = "metrics", .kind = KEY_OTHER, .read = read_metrics},
     {.name = "maintenance", .kind = KEY_OTHER, .read = read_maintenance},
+    {.name = "inhibit", .kind = KEY_OTHER, .read = read_inhibit},
 };
 const struct schema rule_file_schema = {SCHEMA_OF("", file_keys)};
 

@@ -5,6 +5,6 @@
 #include "config/schema.h"
 
 extern const struct schema rule_file_schema, rule_schema, condition_schema, source_schema,
-    maintenance_schema;
+    maintenance_schema, inhibit_schema;
 
 #endif

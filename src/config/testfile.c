@@ -6,6 +6,7 @@
 
 #include "config/draft.h"
 #include "config/file.h"
+#include "config/mutes.h"
 #include "config/rulefile.h"
 #include "config/rulefiles.h"
 #include "config/testkeys.h"
@@ -152,6 +153,7 @@ static enum brink_status read_config(struct reader *r, struct test_draft *d,
     draft_settle(r, draft);
     rule_files_load(r, &d->rule_files, read_rules(r, &parts->rules), &draft->c.rule_files,
                     &draft->c.n_rule_files);
+    r->failed = r->failed || mutes_check_labels(&draft->c, r->problems) != BRINK_OK;
     status = draft_take(draft, &d->f.config);
 finish:
     document_free(&base);

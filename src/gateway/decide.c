@@ -102,7 +102,6 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         }
     }
     schedule(p, i);
-    gate_settle(p);
 }
 
 /* When the instance is due by time alone, in the units of both clocks that matter to it,

@@ -9,36 +9,44 @@
 enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config)
 {
     *plan = (struct gate_plan){0};
-    return maintenances_init(&plan->maintenances, config);
+    enum brink_status status = maintenances_init(&plan->maintenances, config);
+    status = status ? status : inhibition_init(&plan->inhibition, config);
+    if (status) {
+        gate_plan_finish(plan);
+    }
+    return status;
 }
 
 void gate_plan_finish(struct gate_plan *plan)
 {
     maintenances_finish(&plan->maintenances);
+    inhibition_finish(&plan->inhibition);
 }
 
-void gate_finish(struct gate *g)
+static void drop_marks(struct pipeline *p)
 {
-    gate_plan_finish(&g->plan);
+    struct device *device;
+    for (size_t at = 0; (device = map_next(&p->devices.by_field, &at));) {
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            while (device->instances[k]->marks) {
+                (void)inhibition_unmark(&device->instances[k]->marks);
+            }
+        }
+    }
 }
 
-/* --- what mutes --- */
-
-static struct mute_cause *find_cause(const struct pipeline *p, const struct instance *i)
+void gate_finish(struct pipeline *p)
 {
-    const struct mute_subject subject = {
-        .tenant = text_of(i->device->tenant),
-        .site = text_of(i->device->site),
-        .device = text_of(i->device->id),
-        .rule = text_of(i->rule->id),
-    };
-    struct maintenance *m = maintenances_find(&p->gate.plan.maintenances, &subject);
-    return m ? &m->cause : NULL;
+    drop_marks(p);
+    gate_plan_finish(&p->gate.plan);
 }
+
+/* --- holding back --- */
 
 static void count_held_back(enum mute_kind kind)
 {
-    static const enum counter counters[MUTE_KINDS] = {COUNT_HELD_BACK_MAINTENANCE};
+    static const enum counter counters[MUTE_KINDS] = {COUNT_HELD_BACK_MAINTENANCE,
+                                                      COUNT_HELD_BACK_INHIBITED};
     count(counters[kind]);
 }
 
@@ -64,13 +72,27 @@ static bool withhold(struct pipeline *p, struct instance *i, struct mute_cause *
     return true;
 }
 
-void gate_forget(struct pipeline *p, struct instance *i)
+static void let_go(struct instance *i)
 {
-    (void)p;
     if (i->muted_by) {
         heap_remove(&i->muted_by->withheld, &i->withheld);
         i->muted_by = NULL;
     }
+}
+
+void gate_end(struct pipeline *p, struct mute_cause *cause)
+{
+    if (!cause->is_ended) {
+        cause->is_ended = true;
+        cause->next_ended = p->gate.ended;
+        p->gate.ended = cause;
+    }
+}
+
+void gate_forget(struct pipeline *p, struct instance *i)
+{
+    let_go(i);
+    unmark_source(p, i);
 }
 
 /* --- events --- */
@@ -81,6 +103,9 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
     if (event == ALERT_CLOSED) {
         gate_forget(p, i);
         return before->published;
+    }
+    if (event == ALERT_OPEN) {
+        mark_source(p, i);
     }
     struct mute_cause *cause = i->muted_by ? i->muted_by : find_cause(p, i);
     bool passes = !cause;
@@ -145,15 +170,6 @@ static void offer(struct pipeline *p, struct instance *i)
 
 /* --- ends --- */
 
-static void end(struct pipeline *p, struct mute_cause *cause)
-{
-    if (cause && !cause->is_ended) {
-        cause->is_ended = true;
-        cause->next_ended = p->gate.ended;
-        p->gate.ended = cause;
-    }
-}
-
 /* Whose OPEN was held back first goes first, whatever held it back. */
 static struct heap_item *first_released(const struct gate *g)
 {
@@ -170,19 +186,28 @@ void gate_settle(struct pipeline *p)
     struct gate *g = &p->gate;
     for (struct heap_item *item; (item = first_released(g));) {
         struct instance *i = instance_of(item);
-        gate_forget(p, i);
+        let_go(i);
         offer(p, i);
     }
     while (g->ended) {
         struct mute_cause *cause = g->ended;
         g->ended = cause->next_ended;
         cause->is_ended = false;
+        if (cause->kind == MUTE_INHIBITED && !cause->active) {
+            inhibition_drop(&g->plan.inhibition, (struct inhibitor *)(void *)cause);
+        }
     }
 }
 
 void gate_look_again(struct pipeline *p, struct device *device)
 {
     uint64_t place = 0;
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        if (device->instances[k]->alert.phase == ALERT_FIRING) {
+            unmark_source(p, device->instances[k]);
+            mark_source(p, device->instances[k]);
+        }
+    }
     for (struct instance *next;; offer(p, next)) {
         next = NULL;
         for (uint32_t k = 0; k < device->n_instances; k++) {
@@ -192,11 +217,12 @@ void gate_look_again(struct pipeline *p, struct device *device)
                 later && (!next || i->alert.withheld < next->alert.withheld) ? i : next;
         }
         if (!next) {
-            return;
+            break;
         }
         place = next->alert.withheld;
-        gate_forget(p, next);
+        let_go(next);
     }
+    gate_settle(p);
 }
 
 /* --- alerts that nobody withholds --- */
@@ -208,7 +234,8 @@ static int by_place(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Visits every alert that should be withheld and is not. */
+/* Every alert that should be withheld and is not; on the way, all that fire are marked
+ * for what they explain. */
 static size_t orphans(struct pipeline *p, struct instance **into)
 {
     struct device *device;
@@ -216,8 +243,11 @@ static size_t orphans(struct pipeline *p, struct instance **into)
     for (size_t at = 0; (device = map_next(&p->devices.by_field, &at));) {
         for (uint32_t k = 0; k < device->n_instances; k++) {
             struct instance *i = device->instances[k];
-            if (i->alert.phase != ALERT_FIRING || i->muted_by ||
-                (i->alert.published && i->alert.withheld == 0)) {
+            if (i->alert.phase != ALERT_FIRING) {
+                continue;
+            }
+            mark_source(p, i);
+            if (i->muted_by || (i->alert.published && i->alert.withheld == 0)) {
                 continue;
             }
             p->gate.serial =
@@ -264,10 +294,21 @@ void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
     for (size_t k = 0; k < g->plan.maintenances.n; k++) {
         abandon(&g->plan.maintenances.items[k].cause);
     }
+    struct inhibitor *x;
+    for (size_t at = 0; (x = map_next(&g->plan.inhibition.inhibitors, &at));) {
+        abandon(&x->cause);
+    }
+    drop_marks(p);
     g->ended = NULL;
     gate_plan_finish(&g->plan);
     g->plan = *plan;
     g->has_orphans = true;
+    for (size_t k = 0; k < p->rules->n_rules; k++) {
+        struct rule *r = p->rules->rules[k];
+        const struct inhibit_role *role =
+            inhibition_role(&g->plan.inhibition, text_of(r->id));
+        r->rank = role ? role->rank : 0;
+    }
 }
 
 /* --- time --- */
@@ -303,7 +344,11 @@ void gate_advance(struct pipeline *p)
         move_to(g, now, next);
         p->now = g->at;
         while (due(g) <= next) { /* all that end together, before anything is released */
-            end(p, maintenances_turn(&g->plan.maintenances, g->at.wall));
+            struct mute_cause *closed =
+                maintenances_turn(&g->plan.maintenances, g->at.wall);
+            if (closed) {
+                gate_end(p, closed);
+            }
         }
         if (!g->has_orphans) {
             gate_settle(p);

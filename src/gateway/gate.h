@@ -6,6 +6,7 @@
  * and triggered_at. If it ended before, nothing was ever told of it.
  * - The CLOSED of an alert that was published is always published.
  * - A REPEATED that is muted is left out. An ESCALATED is withheld as an OPEN is.
+ * - A firing alert explains others (`inhibit`) whether it was itself published or not.
  *
  * Each withheld alert stands with one cause, the first found; when that ends, the alert
  * is looked at anew and goes to another cause or out. So a decision costs a look at what
@@ -18,6 +19,7 @@
 #define BRINK_GATEWAY_GATE_H
 
 #include "model/alert.h"
+#include "mute/inhibit.h"
 #include "mute/maintenance.h"
 #include "rules/state.h"
 
@@ -25,9 +27,10 @@ struct device;
 struct instance;
 struct pipeline;
 
-/* What the rule files say. */
+/* What the rule files say; the configuration is borrowed. */
 struct gate_plan {
     struct maintenances maintenances;
+    struct inhibition inhibition;
 };
 enum brink_status gate_plan_init(struct gate_plan *plan,
                                  const struct config *config) BRINK_MUST_CHECK;
@@ -41,7 +44,7 @@ struct gate {
     bool has_orphans; /* alerts are withheld by nobody: after a start or a reload */
 };
 
-void gate_finish(struct gate *g); /* when all instances are gone */
+void gate_finish(struct pipeline *p); /* before the instances go */
 /* Takes a plan over in place of the last. The withheld are looked at anew by the next
  * gate_advance(). */
 void gate_take_plan(struct pipeline *p, struct gate_plan *plan);
@@ -59,8 +62,18 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
 void gate_forget(struct pipeline *p, struct instance *i);
 /* The device moved (its site, a label): what is withheld of it is looked at anew. */
 void gate_look_again(struct pipeline *p, struct device *device);
-/* Releases what gate_passes() and gate_forget() set free; after the alert's state was
- * stored, and never while instances are being made or freed. */
+/* A cause holds back no longer: what it withholds goes with the next gate_settle(). */
+void gate_end(struct pipeline *p, struct mute_cause *cause);
+/* Releases what gate_passes() and gate_forget() set free. After all that a message, a
+ * timer or an order decides was decided, so that what ends along with its cause is not
+ * told first; and never while instances are being made or freed. */
 void gate_settle(struct pipeline *p);
+
+/* causes.c */
+/* What holds back an OPEN of the alert now, or NULL. */
+struct mute_cause *find_cause(struct pipeline *p, const struct instance *i);
+/* The alert fires, and no longer: what it explains is held back. */
+void mark_source(struct pipeline *p, struct instance *i);
+void unmark_source(struct pipeline *p, struct instance *i);
 
 #endif

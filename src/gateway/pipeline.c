@@ -75,8 +75,8 @@ void pipeline_free(struct pipeline *p)
     if (!p) {
         return;
     }
+    gate_finish(p);
     devices_finish(&p->devices);
-    gate_finish(&p->gate);
     decoder_free(p->decoder);
     ruleset_free(p->rules);
     first_metrics_free(p);
@@ -351,10 +351,12 @@ static void pull_timers(struct pipeline *p, struct device *device)
 
 static int by_rule(const void *a, const void *b)
 {
-    /* Instances stand in the order of the rules; their addresses do not. */
-    const struct instance *x = *(struct instance *const *)a,
-                          *y = *(struct instance *const *)b;
-    return strcmp(x->rule->id, y->rule->id);
+    /* What explains others comes before them; else the ids decide, since addresses and
+     * the order of files do not stay. */
+    const struct rule *x = (*(struct instance *const *)a)->rule,
+                      *y = (*(struct instance *const *)b)->rule;
+    return x->rank != y->rank ? (x->rank > y->rank) - (x->rank < y->rank)
+                              : strcmp(x->id, y->id);
 }
 
 static void apply_message(struct pipeline *p, const struct staged_message *s)
@@ -399,6 +401,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     for (size_t t = 0; t < p->n_touched; t++) {
         decide(p, p->touched[t], &moment);
     }
+    gate_settle(p); /* not before all rules have spoken */
     pull_timers(p, device);
 }
 

@@ -72,6 +72,7 @@ void run_timers(struct pipeline *p, struct mono now, size_t most)
             set_moment(p, (struct mono){due}); /* so that schedule() sees it */
             gate_advance(p);
             decide_by_time(p, i, p->now.mono);
+            gate_settle(p);
             p->now = kept;
         }
     }
@@ -320,6 +321,7 @@ static void follow_history(struct pipeline *p)
             m.at = m.now = p->now.wall;
         }
         decide(p, i, &m);
+        gate_settle(p);
     }
 }
 

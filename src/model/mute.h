@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/text.h"
 #include "model/placed.h"
 #include "model/scope.h"
 
@@ -30,6 +31,26 @@ struct maintenance_def {
     struct strings rules; /* ids or patterns; not given: every rule */
 };
 
-void maintenance_def_free(struct maintenance_def *m); /* its strings */
+#define INHIBIT_EQUAL_MAX 16
+
+/* While an alert of `source` is firing, those of `target` are held back, where tenant and
+ * all of `equal` are the same. */
+struct inhibit_def {
+    struct position at;
+    bool is_faulty;        /* an error of form was told */
+    struct placed source;  /* a rule's id */
+    struct strings target; /* ids or patterns */
+    struct strings equal;  /* site, device, or the name of a label */
+    /* Rules that hold the source back by entries before this one: its patterns do not
+     * mean them, or while all fire nothing would be told. */
+    struct text_list except;
+};
+
+/* Does it hold back alerts of that rule? Never of the source itself. */
+bool inhibit_targets(const struct inhibit_def *d, struct text rule);
+
+/* Their strings. */
+void maintenance_def_free(struct maintenance_def *m);
+void inhibit_def_free(struct inhibit_def *d);
 
 #endif

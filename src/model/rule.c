@@ -74,6 +74,10 @@ void rule_file_free(struct rule_file *f)
         maintenance_def_free(&f->maintenance[i]);
     }
     free(f->maintenance);
+    for (size_t i = 0; i < f->n_inhibit; i++) {
+        inhibit_def_free(&f->inhibit[i]);
+    }
+    free(f->inhibit);
     free(f->path);
     free(f);
 }

@@ -114,6 +114,8 @@ struct rule_file {
     size_t n_metrics;
     struct maintenance_def *maintenance;
     size_t n_maintenance;
+    struct inhibit_def *inhibit;
+    size_t n_inhibit;
 };
 
 void rule_file_free(struct rule_file *f); /* NULL is fine */

@@ -2,7 +2,7 @@
 
 const char *mute_kind_name(enum mute_kind k)
 {
-    static const char *const names[MUTE_KINDS] = {"maintenance"};
+    static const char *const names[MUTE_KINDS] = {"maintenance", "inhibit"};
     return names[k];
 }
 

@@ -13,8 +13,9 @@
 
 enum mute_kind {
     MUTE_MAINTENANCE,
+    MUTE_INHIBITED, /* another alert explains it */
 };
-#define MUTE_KINDS 1
+#define MUTE_KINDS 2
 
 const char *mute_kind_name(enum mute_kind k); /* "maintenance" ... */
 

@@ -63,6 +63,8 @@ struct rule {
     enum on_no_data on_no_data;
     int64_t no_data_after_us; /* 0: never */
     uint32_t min_points;
+    unsigned rank; /* of the rules that a message touches, those of lower rank are first;
+                      its user's */
     struct text_list label_keys, label_values;
 };
 

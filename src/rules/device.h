@@ -30,6 +30,7 @@
 
 struct series;     /* history's; opaque here */
 struct mute_cause; /* mute's */
+struct inhibit_mark;
 struct device;
 struct instance;
 
@@ -94,6 +95,7 @@ struct instance {
     int64_t due_silence;         /* the same on the silence clock */
     struct mute_cause *muted_by; /* what holds its alert's news back; NULL: nothing is */
     struct heap_item withheld;   /* ... and its place there */
+    struct inhibit_mark *marks;  /* what its alert holds back; the gate's */
     bool stored;                 /* the outbox holds a state for it */
     bool renewing;               /* the owner's: its lists start anew */
     bool

@@ -124,5 +124,32 @@ class Maintenance(Muting):
         self.alerts.take("OPEN", "hot", "d1")
 
 
+class Inhibit(Muting):
+    RULES = [{"id": "power", "when": "v < 1"}, {"id": "hot", "when": "m > 5"}]
+    INHIBIT = [{"source": "power", "target": ["hot"], "equal": ["site"]}]
+
+    def test_power_cut_mutes_its_site_across_kill_and_reload(self):
+        self.start_site(self.RULES, inhibit=self.INHIBIT)
+        self.send("meter", 0, site="s1", v=0)
+        self.alerts.take("OPEN", "power", "meter")
+        for d in range(20):
+            self.send(f"d{d}", 1, site="s1", m=9, wait=False)
+        self.send("far", 1, site="s2", m=9)
+        self.alerts.take("OPEN", "hot", "far")
+        self.held_back("inhibit", 20)
+        self.brink.kill()
+        self.brink.start()
+        self.reload(self.RULES, inhibit=[{**self.INHIBIT[0], "equal": []}])
+        self.send("late", 2, site="s3", m=9)
+        self.reload(self.RULES, inhibit=self.INHIBIT)
+        self.alerts.take("OPEN", "hot", "late")
+        self.send("d0", 3, site="s1", m=1)
+        self.send("meter", 4, site="s1", v=230)
+        self.alerts.take("CLOSED", "power", "meter")
+        self.fence()
+        self.assertEqual(sorted(d for e, r, d in self.told() if r == "hot"),
+                         sorted(["far", "late", *(f"d{d}" for d in range(1, 20))]))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -477,7 +477,33 @@ static const struct bad {
      "r.yaml:1:15: `metrics.raw` is missing\n"},
     {RULES, "metrics: {t: [{raw: x, multiplier: two}]}\n",
      "r.yaml:1:36: `metrics.multiplier` must be a number, not `two`\n"},
-    {RULES, "inhibit: []\n", "r.yaml:1:1: unknown key `inhibit`\n"},
+    {RULES, "inhibit: {source: a}\n",
+     "r.yaml:1:10: `inhibit` must be a list, not a mapping\n"},
+    {RULES, "inhibit: [{target: x, equal: site, sources: [a]}]\n",
+     "r.yaml:1:11: `inhibit.source` is missing\n"
+     "r.yaml:1:20: `inhibit.target` must be a list, not `x`\n"
+     "r.yaml:1:30: `inhibit.equal` must be a list, not `site`\n"
+     "r.yaml:1:36: unknown key `sources` in `inhibit`, did you mean `source`?\n"},
+    {RULES,
+     "rules: [{id: power}, {id: hot}]\n"
+     "inhibit:\n"
+     "- {source: powr, target: [hot, hoot, 'x*'], equal: [site]}\n"
+     "- {source: hot, target: [hot], equal: []}\n",
+     "r.yaml:3:12: no rule file has a rule `powr`, did you mean `power`?\n"
+     "r.yaml:3:32: no rule file has a rule `hoot`, did you mean `hot`?\n"
+     "r.yaml:3:39: warning: no rule's id matches `x*`\n"
+     "r.yaml:4:26: `hot` cannot hold back its own alerts\n"},
+    {RULES,
+     "rules: [{id: a}, {id: b}, {id: c}]\n"
+     "inhibit:\n"
+     "- {source: a, target: [b]}\n"
+     "- {source: b, target: [c]}\n"
+     "- {source: c, target: ['*']}\n" /* a pattern means b and a no more */
+     "- {source: c, target: [b, a]}\n",
+     "r.yaml:6:24: `c` cannot hold back `b`, which by the entries before holds back `c`: "
+     "while both fire, nothing would be told\n"
+     "r.yaml:6:27: `c` cannot hold back `a`, which by the entries before holds back `c`: "
+     "while both fire, nothing would be told\n"},
     {RULES, "maintenance: {name: a}\n",
      "r.yaml:1:14: `maintenance` must be a list, not a mapping\n"},
     {RULES, "maintenance: [x]\n",

@@ -106,8 +106,8 @@ static void check_row(const char *manual, const struct schema *s, const struct k
 START_TEST(test_the_manual_tells_each_key_with_its_range_and_default)
 {
     static const struct schema *const all[] = {
-        &config_schema,    &telemetry_schema, &rule_file_schema,  &rule_schema,
-        &condition_schema, &source_schema,    &maintenance_schema};
+        &config_schema,    &telemetry_schema, &rule_file_schema,   &rule_schema,
+        &condition_schema, &source_schema,    &maintenance_schema, &inhibit_schema};
     struct buffer manual = read_whole(SOURCE_ROOT "/docs/CONFIGURATION.md");
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         for (size_t k = 0; k < all[i]->n; k++) {

@@ -270,6 +270,27 @@ START_TEST(test_maintenance_windows_are_read)
 }
 END_TEST
 
+START_TEST(test_what_holds_back_what_is_read)
+{
+    load("rules: [{id: a}, {id: b}, {id: c}]\n"
+         "inhibit:\n"
+         "  - {source: a, target: [b, \"c*\"], equal: [site, device]}\n"
+         "  - {source: c, target: [\"*\"]}\n");
+    ck_assert_uint_eq(file->n_inhibit, 2);
+    const struct inhibit_def *d = file->inhibit;
+    expect_placed(&d->source, "a", 3, 14);
+    expect_placed(&d->target.items[1], "c*", 3, 30);
+    expect_placed(&d->equal.items[0], "site", 3, 44);
+    ck_assert_uint_eq(d->equal.n, 2);
+    ck_assert(inhibit_targets(d, TEXT("b")) && inhibit_targets(d, TEXT("c1")));
+    ck_assert(!inhibit_targets(d, TEXT("a")) && !inhibit_targets(d, TEXT("d")));
+    d++;
+    ck_assert_uint_eq(d->equal.n, 0);
+    ck_assert(inhibit_targets(d, TEXT("b")));
+    ck_assert(!inhibit_targets(d, TEXT("c")) && !inhibit_targets(d, TEXT("a")));
+}
+END_TEST
+
 START_TEST(test_an_expression_over_lines_keeps_its_place)
 {
     load("rules:\n  - id: a\n    when: |\n      x > 1\n      and y > 2\n");
@@ -354,6 +375,7 @@ int main(void)
     tcase_add_test(c, test_what_a_rule_leaves_out_takes_its_default);
     tcase_add_test(c, test_metric_mappings_are_read);
     tcase_add_test(c, test_maintenance_windows_are_read);
+    tcase_add_test(c, test_what_holds_back_what_is_read);
     tcase_add_test(c, test_an_expression_over_lines_keeps_its_place);
     tcase_add_test(c, test_an_empty_rule_file_has_no_rules);
     tcase_add_test(c, test_conditions_and_labels_are_bounded);

@@ -248,6 +248,180 @@ START_TEST(test_clock_that_is_set_is_followed)
 }
 END_TEST
 
+/* --- inhibit --- */
+
+#define POWER                                                                            \
+    "rules: [{id: power, when: v < 1}, {id: hot, when: x > 5, repeat: 10m}]\n"           \
+    "inhibit: [{source: power, target: [hot], equal: [site]}]\n"
+
+START_TEST(test_alert_that_another_explains_is_held_back_until_that_ends)
+{
+    struct world w;
+    world_begin(&w, "", POWER);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    say_on(&w, "t/acme/l/p2", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    ck_assert_str_eq(told(&w), "OPEN power p1\nOPEN power p2\n");
+    say(&w, "d1", "s1", 9);
+    say(&w, "d2", "s2", 9);
+    ck_assert_str_eq(told(&w), "OPEN hot d2\n"); /* another site */
+    say_on(&w, "t/other/l/d1", "\"site\":\"s1\",\"metrics\":{\"x\":9}");
+    ck_assert_str_eq(told(&w), "OPEN hot d1\n"); /* another tenant */
+    say_on(&w, "t/acme/l/p1", "\"metrics\":{\"v\":2}");
+    ck_assert_str_eq(told(&w), "CLOSED power p1\n"); /* one still explains it */
+    world_restart(&w);
+    ck_assert_str_eq(told(&w), "");
+    say_on(&w, "t/acme/l/p2", "\"site\":\"s1\",\"metrics\":{\"v\":2}");
+    ck_assert_str_eq(told(&w), "CLOSED power p2\nOPEN hot d1\n");
+    say(&w, "d3", "s1", 9);
+    ck_assert_str_eq(told(&w), "OPEN hot d3\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_what_was_told_before_still_closes_and_is_not_repeated)
+{
+    struct world w;
+    uint64_t before = counter_value(COUNT_HELD_BACK_INHIBITED);
+    world_begin(&w, "", POWER);
+    say(&w, "d1", "s1", 9);
+    say(&w, "d2", "s1", 9);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nOPEN hot d2\nOPEN power p1\n");
+    pass(&w, 15 * MINUTE);
+    say(&w, "d1", "s1", 1);
+    ck_assert_str_eq(told(&w), "CLOSED hot d1\n");
+    ck_assert_uint_eq(counter_value(COUNT_HELD_BACK_INHIBITED), before + 2);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":2}");
+    pass(&w, 5 * MINUTE);
+    ck_assert_str_eq(told(&w), "CLOSED power p1\nREPEATED hot d2\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_a_value_that_is_not_known_is_equal_to_none)
+{
+    struct world w;
+    world_begin(&w, "", POWER);
+    say_on(&w, "t/acme/l/p1", "\"metrics\":{\"v\":0}");
+    say(&w, "d1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN power p1\nOPEN hot d1\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_source_of_the_same_message_comes_before_its_target)
+{
+    struct world w;
+    world_begin(
+        &w, "",
+        "rules: [{id: a, when: x > 5}, {id: b, when: x > 5}, {id: z, when: x > 5}]\n"
+        "inhibit:\n"
+        "  - {source: z, target: [b], equal: [device]}\n"
+        "  - {source: b, target: ['*'], equal: [device]}\n");
+    say(&w, "d1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN z d1\n");
+    say(&w, "d1", NULL, 1);
+    ck_assert_str_eq(told(&w), "CLOSED z d1\n");
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_labels_of_topics_and_of_rules_are_compared)
+{
+    struct world w;
+    world_begin(&w, "",
+                "rules:\n"
+                "  - {id: stop, when: v < 1, labels: {team: a}}\n"
+                "  - {id: hot, when: x > 5, labels: {team: a}}\n"
+                "  - {id: wet, when: x > 5, labels: {team: b}}\n"
+                "inhibit: [{source: stop, target: [hot, wet], equal: [line, team]}]\n");
+    say_on(&w, "t/acme/l1/m1", "\"metrics\":{\"v\":0}");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":9}");
+    say_on(&w, "t/acme/l2/d2", "\"metrics\":{\"x\":9}");
+    ck_assert_str_eq(told(&w), "OPEN stop m1\nOPEN wet d1\nOPEN hot d2\nOPEN wet d2\n");
+    say_on(&w, "t/acme/l1/d2", "\"metrics\":{\"x\":1}");
+    say_on(&w, "t/acme/l1/d2", "\"metrics\":{\"x\":9}");
+    ck_assert_str_eq(told(&w), "CLOSED hot d2\nCLOSED wet d2\nOPEN wet d2\n");
+    say_on(&w, "t/acme/l2/m1", "\"metrics\":{\"v\":0}"); /* it was moved */
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nOPEN hot d2\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_site_that_changes_moves_what_is_explained)
+{
+    struct world w;
+    world_begin(&w, "", POWER);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    say(&w, "d1", "s1", 9);
+    say(&w, "d2", "s1", 9);
+    ck_assert_str_eq(told(&w), "OPEN power p1\n");
+    say(&w, "d1", "s2", 9); /* the target goes elsewhere */
+    ck_assert_str_eq(told(&w), "OPEN hot d1\n");
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s3\",\"metrics\":{\"v\":0}"); /* the source */
+    ck_assert_str_eq(told(&w), "OPEN hot d2\n");
+    say(&w, "d3", "s3", 9);
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_reload_changes_what_explains)
+{
+    struct world w;
+    world_begin(&w, "", POWER);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    say(&w, "d1", "s1", 9);
+    world_reload(&w, "",
+                 "rules: [{id: power, when: v < 2}, {id: hot, when: x > 4}]\n"
+                 "inhibit: [{source: power, target: [h*]}]\n");
+    say(&w, "d2", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN power p1\n");
+    world_reload(&w, "", "rules: [{id: power, when: v < 2}, {id: hot, when: x > 4}]\n");
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nOPEN hot d2\n");
+    world_reload(&w, "", POWER);
+    say(&w, "d3", "s1", 9);
+    ck_assert_str_eq(told(&w), "");
+    world_reload(&w, "", "rules: [{id: hot, when: x > 5, repeat: 10m}]\n");
+    ck_assert_str_eq(told(&w), "CLOSED power p1\nOPEN hot d3\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_of_two_that_explain_all_the_first_in_the_file_is_told)
+{
+    struct world w;
+    world_begin(
+        &w, "",
+        "rules: [{id: a, when: x > 5}, {id: p, when: x > 6}, {id: q, when: x > 7}]\n"
+        "inhibit: [{source: q, target: ['*']}, {source: p, target: ['*']}]\n");
+    say(&w, "d1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN q d1\n");
+    say(&w, "d1", NULL, 7);
+    ck_assert_str_eq(told(&w), "CLOSED q d1\nOPEN p d1\n");
+    say(&w, "d2", NULL, 8);
+    ck_assert_str_eq(told(&w), "OPEN q d2\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_source_that_is_itself_held_back_explains_all_the_same)
+{
+    struct world w;
+    world_begin(
+        &w, "",
+        "maintenance: [{name: m, from: 00:00, until: 01:00, rules: [power]}]\n" POWER);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    say(&w, "d1", "s1", 9);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "OPEN power p1\n");
+    world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
     setenv("TZ", "UTC0", 1);
@@ -265,6 +439,17 @@ int main(void)
     tcase_add_test(t, test_rule_that_is_removed_while_held_back_is_never_told);
     tcase_add_test(t, test_batch_across_the_edges_is_as_one_by_one);
     tcase_add_test(t, test_clock_that_is_set_is_followed);
+    suite_add_tcase(suite, t);
+    t = tcase_create("inhibit");
+    tcase_add_test(t, test_alert_that_another_explains_is_held_back_until_that_ends);
+    tcase_add_test(t, test_what_was_told_before_still_closes_and_is_not_repeated);
+    tcase_add_test(t, test_a_value_that_is_not_known_is_equal_to_none);
+    tcase_add_test(t, test_source_of_the_same_message_comes_before_its_target);
+    tcase_add_test(t, test_labels_of_topics_and_of_rules_are_compared);
+    tcase_add_test(t, test_site_that_changes_moves_what_is_explained);
+    tcase_add_test(t, test_reload_changes_what_explains);
+    tcase_add_test(t, test_of_two_that_explain_all_the_first_in_the_file_is_told);
+    tcase_add_test(t, test_source_that_is_itself_held_back_explains_all_the_same);
     suite_add_tcase(suite, t);
     return run_tap(suite);
 }

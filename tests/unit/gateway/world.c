@@ -212,22 +212,29 @@ void world_end(struct world *w)
 
 /* --- acting --- */
 
-void add(struct world *w, const char *device, const char *site, double x)
+static void add_on(struct world *w, const char *topic, const char *members)
 {
     struct said *m = calloc(1, sizeof *m);
     ck_assert_ptr_nonnull(m);
     m->next = w->said;
     w->said = m;
-    snprintf(m->topic, sizeof m->topic, "t/acme/l1/%s", device);
-    snprintf(m->payload, sizeof m->payload,
-             "{\"ts\":%lld%s%s%s,\"metrics\":{\"x\":%.9g}}",
-             (long long)((T0 + w->at_us) / 1000), site ? ",\"site\":\"" : "",
-             site ? site : "", site ? "\"" : "", x);
+    snprintf(m->topic, sizeof m->topic, "%s", topic);
+    snprintf(m->payload, sizeof m->payload, "{\"ts\":%lld,%s}",
+             (long long)((T0 + w->at_us) / 1000), members);
     const struct raw_message raw = {.topic = text_of(m->topic),
                                     .payload = text_of(m->payload),
                                     .arrived = world_now(w).mono,
                                     .arrived_wall = world_now(w).wall};
     pipeline_add(w->pipeline, &raw);
+}
+
+void add(struct world *w, const char *device, const char *site, double x)
+{
+    char topic[128], members[128];
+    snprintf(topic, sizeof topic, "t/acme/l1/%s", device);
+    snprintf(members, sizeof members, "%s%s%s\"metrics\":{\"x\":%.9g}",
+             site ? "\"site\":\"" : "", site ? site : "", site ? "\"," : "", x);
+    add_on(w, topic, members);
 }
 
 void apply(struct world *w)
@@ -239,6 +246,12 @@ void apply(struct world *w)
 void say(struct world *w, const char *device, const char *site, double x)
 {
     add(w, device, site, x);
+    apply(w);
+}
+
+void say_on(struct world *w, const char *topic, const char *members)
+{
+    add_on(w, topic, members);
     apply(w);
 }
 

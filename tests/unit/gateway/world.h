@@ -39,7 +39,9 @@ void world_end(struct world *w);
 struct instant world_now(const struct world *w);
 /* One message now, {"x": value} of the device of tenant acme; site: or NULL. */
 void say(struct world *w, const char *device, const char *site, double x);
-/* The same to be applied with what comes later. */
+/* Any topic of the form t/{tenant}/{line}/{device}, and members of its payload. */
+void say_on(struct world *w, const char *topic, const char *members);
+/* As say(), to be applied with what comes later. */
 void add(struct world *w, const char *device, const char *site, double x);
 void apply(struct world *w);
 /* Lets time pass, with a step wherever the pipeline asks for one. */

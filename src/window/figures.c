@@ -1,4 +1,5 @@
 /* Keeping the figures of a span; internal.h says how they are cut into front and back. */
+#include <assert.h>
 #include <math.h>
 
 #include "window/internal.h"
@@ -41,12 +42,30 @@ void span_lay_out(struct span *s, uint32_t functions)
 
 static const struct figures no_figures = {.least = INFINITY, .most = -INFINITY};
 
+/* How readings are taken; apart from the span, so that loops can hold it in registers. */
+struct measure {
+    double sum_scale, power_scale, origin_value;
+    struct wall origin_at;
+};
+
+static inline double scale_of(int shift)
+{
+    return shift == 0 ? 1 : shift < 0 ? 0x1p-600 : 0x1p600;
+}
+
+static inline struct measure measure_of(const struct span *s)
+{
+    static_assert(SHIFT == 600, "the scales are powers of two to it");
+    return (struct measure){scale_of(s->sum_shift), scale_of(s->power_shift),
+                            s->origin_value, s->origin_at};
+}
+
 /* `before`: the reading before p, NULL when p is the first of what is looked at. */
-static inline void add(const struct span *s, unsigned parts, struct figures *f,
+static inline void add(const struct measure *m, unsigned parts, struct figures *f,
                        const struct point *p, const struct point *before)
 {
     if (parts & P(PART_SUM)) {
-        sum_add(f->sum, p->value);
+        sum_add(f->sum, p->value * m->sum_scale);
     }
     if (parts & P(PART_LEAST)) {
         f->least = p->value < f->least ? p->value : f->least;
@@ -55,21 +74,21 @@ static inline void add(const struct span *s, unsigned parts, struct figures *f,
         f->most = p->value > f->most ? p->value : f->most;
     }
     if (parts & P(PART_POWERS)) {
-        double y = p->value - s->origin_value;
+        double y = p->value * m->power_scale - m->origin_value;
         f->powers[0] += y;
         f->powers[1] += y * y;
     }
     if (parts & P(PART_RISES) && before) {
-        sum_add(f->rises, rise(before->value, p->value));
+        sum_add(f->rises, rise(before->value * m->sum_scale, p->value * m->sum_scale));
     }
     if (parts & P(PART_CHANGES) && before) {
         f->changes += before->value != p->value;
     }
     if (parts & P(PART_TREND)) {
-        double u = apart_us(p->at, s->origin_at);
+        double u = apart_us(p->at, m->origin_at);
         f->trend[0] += u;
         f->trend[1] += u * u;
-        f->trend[2] += u * (p->value - s->origin_value);
+        f->trend[2] += u * (p->value * m->power_scale - m->origin_value);
     }
 }
 
@@ -154,9 +173,10 @@ gather(const struct window *w, const struct span *s, unsigned parts, uint64_t to
 {
     const struct point *before = NULL, *edge = w->ring + w->cap;
     const struct point *p = s->lo < to ? point_at(w, s->lo) : NULL;
+    const struct measure m = measure_of(s);
     struct figures f = no_figures;
     for (uint64_t i = s->lo; i < to; i++) {
-        add(s, parts, &f, p, before);
+        add(&m, parts, &f, p, before);
         before = p++;
         p = p == edge ? w->ring : p;
     }
@@ -172,11 +192,12 @@ static inline __attribute__((always_inline)) void
 build_front(const struct window *w, struct span *s, unsigned parts)
 {
     const struct point *p = point_at(w, s->mid), *edge = w->ring + w->cap;
+    const struct measure m = measure_of(s);
     struct figures f = no_figures;
     for (uint64_t i = s->mid; i > s->lo + 1;) {
         i--;
         p = (p == w->ring ? edge : p) - 1;
-        add(s, parts, &f, p, (p == w->ring ? edge : p) - 1);
+        add(&m, parts, &f, p, (p == w->ring ? edge : p) - 1);
         if (i % BLOCK == 0) {
             keep(s, parts, &f, s->front + (i / BLOCK - s->front_block) * s->fields);
         }
@@ -212,11 +233,12 @@ static inline __attribute__((always_inline)) void
 take_newest(const struct window *w, struct span *s, unsigned parts)
 {
     uint64_t newest = window_end(w) - 1;
+    const struct measure m = measure_of(s);
     struct figures f = no_figures;
     for (unsigned i = 0; i < s->fields; i++) {
         s->back[s->fields + i] = s->back[i];
     }
-    add(s, parts, &f, point_at(w, newest),
+    add(&m, parts, &f, point_at(w, newest),
         newest > s->lo ? point_at(w, newest - 1) : NULL);
     merge(s, parts, &f, s->back);
     keep(s, parts, &f, s->back);
@@ -233,27 +255,52 @@ void span_take_newest(const struct window *w, struct span *s)
  * outlier (zscore compares it with the others); over the newest if it is alone. */
 static void choose_origin(const struct window *w, struct span *s, uint64_t end)
 {
-    const struct point *oldest = point_at(w, s->lo), *newest = point_at(w, end - 1);
-    s->origin_value = newest->value;
-    s->origin_at = newest->at;
-    double n = (double)(end - 1 - s->lo), values = 0, us = 0;
+    const struct point *oldest = point_at(w, s->lo);
+    double scale = scale_of(s->power_shift), n = (double)(end - 1 - s->lo);
+    double base = oldest->value * scale, values[2] = {0, 0}, us = 0;
+    s->origin_value = base;
+    s->origin_at = oldest->at;
+    if (n == 0) {
+        return;
+    }
     for (uint64_t i = s->lo; i < end - 1; i++) {
         const struct point *p = point_at(w, i);
-        values += p->value;
+        sum_add(values, p->value * scale - base);
         us += apart_us(p->at, oldest->at);
     }
-    if (n > 0 && isfinite(values / n)) {
-        s->origin_value = values / n;
-    }
-    if (n > 0) {
-        s->origin_at.us = (int64_t)((uint64_t)oldest->at.us + (uint64_t)(us / n));
-    }
+    s->origin_value += (values[0] + values[1]) / n;
+    s->origin_at.us = (int64_t)((uint64_t)oldest->at.us + (uint64_t)(us / n));
+}
+
+/* The powers of two that the readings want now. */
+static int sum_shift(const struct window *w, const struct span *s)
+{
+    bool huge = others_size(s) == SIZE_HUGE ||
+                size_of(point_at(w, window_end(w) - 1)->value) == SIZE_HUGE;
+    return huge ? -SHIFT : 0;
+}
+
+/* The newest is left out: deviations take it in by themselves (span.c). */
+static int power_shift(const struct span *s)
+{
+    enum size size = others_size(s);
+    return size == SIZE_NOUGHT ? 0 : shift_of(size);
+}
+
+static bool fits(const struct window *w, const struct span *s)
+{
+    return (!(s->parts & (P(PART_SUM) | P(PART_RISES))) ||
+            s->sum_shift == sum_shift(w, s)) &&
+           (!(s->parts & (P(PART_POWERS) | P(PART_TREND))) ||
+            s->power_shift == power_shift(s));
 }
 
 /* Front over all readings but the newest, back over that one. */
 static void build(const struct window *w, struct span *s)
 {
     uint64_t end = window_end(w);
+    s->sum_shift = (int16_t)sum_shift(w, s);
+    s->power_shift = (int16_t)power_shift(s);
     if (s->parts & (P(PART_POWERS) | P(PART_TREND))) {
         choose_origin(w, s, end);
     }
@@ -271,7 +318,7 @@ static void build(const struct window *w, struct span *s)
 void span_figures(const struct window *w, struct span *s, unsigned parts, bool others,
                   struct figures *f)
 {
-    if (s->stale) {
+    if (s->stale || !fits(w, s)) {
         build(w, s);
     }
     uint64_t block_end = (s->lo / BLOCK + 1) * BLOCK;

@@ -15,6 +15,13 @@
  * reading is visited once more for that, so a push is O(1) amortized. The figures add
  * BLOCK-th parts of their size to each reading.
  *
+ * Sums of very large values, and squares of very large or very small ones, leave a
+ * double's range although what is made of them does not. So values are taken times a
+ * power of two that fits the largest of them. Which one that is, `seen` tells without
+ * looking at the readings; when it changes, front and back are built anew. It changes
+ * when a reading of another size comes and when the last of its size leaves: what is
+ * built then is paid for by the readings between.
+ *
  * Readings are numbered on and on: `first` is the number of the oldest in the ring. */
 #ifndef BRINK_WINDOW_INTERNAL_H
 #define BRINK_WINDOW_INTERNAL_H
@@ -38,6 +45,12 @@ enum part {
     PART_N
 };
 
+/* How large a value is, for the power of two that it is taken times. */
+enum size { SIZE_NOUGHT, SIZE_TINY, SIZE_NORMAL, SIZE_HUGE, SIZE_N };
+#define HUGE_FROM 0x1p480
+#define NORMAL_FROM 0x1p-400
+#define SHIFT 600 /* tiny values times 2^600, huge ones times 2^-600 */
+
 /* Figures while they are worked on; where they are kept, they lie close (struct span,
  * at). */
 struct figures {
@@ -50,8 +63,10 @@ struct figures {
 
 struct span {
     uint64_t lo, mid;
-    uint64_t front_block; /* number / BLOCK that front[0] stands for */
-    double origin_value;
+    uint64_t front_block;  /* number / BLOCK that front[0] stands for */
+    uint64_t seen[SIZE_N]; /* number + 1 of the newest of that size; never the ring's
+                              newest, of which its own value tells */
+    double origin_value;   /* times 2^power_shift */
     struct wall origin_at;
     double *back;  /* `fields` doubles, and as many for back without the newest reading */
     double *front; /* behind the ring, in its block of memory */
@@ -59,7 +74,8 @@ struct span {
     uint8_t parts;       /* P(PART_x) */
     uint8_t fields;
     uint8_t at[PART_N]; /* where a part's doubles start */
-    bool stale;         /* mid, front and back are to be built before they are used */
+    int16_t sum_shift, power_shift;
+    bool stale; /* mid, front and back are to be built before they are used */
 };
 
 struct window {
@@ -90,6 +106,37 @@ static inline void sum_add(double *sum, double x)
     double of_x = high - sum[0];
     sum[1] += (sum[0] - (high - of_x)) + (x - of_x);
     sum[0] = high;
+}
+
+static inline enum size size_of(double v)
+{
+    double a = v < 0 ? -v : v;
+    return a >= HUGE_FROM     ? SIZE_HUGE
+           : a >= NORMAL_FROM ? SIZE_NORMAL
+           : a > 0            ? SIZE_TINY
+                              : SIZE_NOUGHT;
+}
+
+/* The size of the largest reading but the ring's newest. */
+static inline enum size others_size(const struct span *s)
+{
+    return s->lo < s->seen[SIZE_HUGE]     ? SIZE_HUGE
+           : s->lo < s->seen[SIZE_NORMAL] ? SIZE_NORMAL
+           : s->lo < s->seen[SIZE_TINY]   ? SIZE_TINY
+                                          : SIZE_NOUGHT;
+}
+
+/* The reading of that number, which is not the newest or will not be. */
+static inline void span_note(struct span *s, uint64_t number, double v)
+{
+    uint64_t *seen = &s->seen[size_of(v)];
+    *seen = *seen > number ? *seen : number + 1;
+}
+
+/* The power of two for squares of values of that size. Nought fits any. */
+static inline int shift_of(enum size size)
+{
+    return size == SIZE_HUGE ? -SHIFT : size == SIZE_NORMAL ? 0 : SHIFT;
 }
 
 static inline double rise(double before, double now)

@@ -3,168 +3,132 @@
 
 #include "window/internal.h"
 
-/* Squares of values this far apart, or this near, would leave a double's range. */
-#define SPREAD_MAX 1e150
-#define SPREAD_MIN 1e-140
-#define SPREAD_SHIFT 600 /* powers of two that bring them back into it */
-#define SUM_SHIFT 64     /* the same for sums; more than the readings a ring can hold */
 /* Sums of squares about an origin lose digits as the mean moves away from it. Once it is
  * more than the root of this many deviations away, they are built anew about the mean. */
 #define ORIGIN_DRIFT 64
 
-/* --- sums --- */
-
-/* The sum of the values or of their rises, divided. Near the largest double a sum may
- * overflow on the way although the result does not: then it is added up anew in smaller
- * units, in O(n), for values that no sensor sends. */
-static double divided(const struct window *w, const struct span *s, enum part part,
-                      const double *sum, double divisor)
+static inline double times_power(double x, int shift)
 {
-    if (isfinite(sum[0] + sum[1])) {
-        return (sum[0] + sum[1]) / divisor;
-    }
-    double scaled[2] = {0, 0}, before = 0;
-    for (uint64_t i = s->lo; i < window_end(w); i++) {
-        double v = ldexp(point_at(w, i)->value, -SUM_SHIFT);
-        if (part == PART_SUM) {
-            sum_add(scaled, v);
-        } else if (i > s->lo) {
-            sum_add(scaled, rise(before, v));
-        }
-        before = v;
-    }
-    return ldexp((scaled[0] + scaled[1]) / divisor, SUM_SHIFT);
+    return shift == 0 ? x : ldexp(x, shift);
 }
+
+/* --- sums --- */
 
 static double sum_over(const struct window *w, struct span *s, double divisor)
 {
     struct figures f;
     span_figures(w, s, P(PART_SUM), false, &f);
-    return divided(w, s, PART_SUM, f.sum, divisor);
+    return times_power((f.sum[0] + f.sum[1]) / divisor, -s->sum_shift);
 }
 
 /* --- deviation and slope --- */
 
+/* Of the readings but the newest, whose size would set the scale for all of them. Values
+ * are times 2^shift, times are microseconds from `from`. */
 struct moments {
-    double mean; /* of y = (value - origin) * 2^shift */
-    double origin;
-    double squares; /* sum of (y - mean)^2 */
-    double tt, ty;  /* sums of (u - mean u)^2, (u - mean u)(y - mean); of slope alone */
+    double n;
+    double origin, mean; /* the mean value is origin + mean */
+    double squares;      /* sum of (value - mean)^2 */
+    struct wall from;
+    double t_mean, tt, ty; /* sums of (time - mean)^2 and (time - mean)(value - mean) */
     int shift;
 };
-
-static double scaled_apart(double v, double origin, int shift)
-{
-    return shift < 0 ? ldexp(v, shift) - ldexp(origin, shift) : ldexp(v - origin, shift);
-}
-
-/* By two passes: for values whose squares leave a double's range and for what is too ill
- * conditioned for the running figures. O(n). */
-static void moments_anew(const struct window *w, const struct span *s, uint64_t end,
-                         int shift, struct moments *m)
-{
-    const struct point *oldest = point_at(w, s->lo);
-    double n = (double)(end - s->lo), y_sum[2] = {0, 0}, u_sum = 0;
-    for (uint64_t i = s->lo; i < end; i++) {
-        const struct point *p = point_at(w, i);
-        sum_add(y_sum, scaled_apart(p->value, oldest->value, shift));
-        u_sum += apart_us(p->at, oldest->at);
-    }
-    *m = (struct moments){
-        .mean = (y_sum[0] + y_sum[1]) / n, .origin = oldest->value, .shift = shift};
-    double u_mean = u_sum / n, left_over = 0;
-    for (uint64_t i = s->lo; i < end; i++) {
-        const struct point *p = point_at(w, i);
-        double y = scaled_apart(p->value, oldest->value, shift) - m->mean;
-        double u = apart_us(p->at, oldest->at) - u_mean;
-        left_over += y;
-        m->squares += y * y;
-        m->tt += u * u;
-        m->ty += u * y;
-    }
-    m->squares -= left_over * left_over / n;
-}
 
 /* sum of (x - mean)^2 from the sums of x and x * x; false: too far from the origin for
  * it. */
 static bool about_mean(double sum, double squares, double n, double *ret)
 {
     double off = sum * (sum / n), about = squares - off;
-    *ret = about;
+    *ret = about > 0 ? about : 0;
     return about > 0 && off <= ORIGIN_DRIFT * about;
 }
 
-/* Over the span, or its readings but the newest; false: fewer than two readings, or they
- * are all equal. */
-static bool moments_over(const struct window *w, struct span *s, bool others, bool trend,
-                         struct moments *m)
+/* There are others. */
+static void others_moments(const struct window *w, struct span *s, bool trend,
+                           struct moments *m)
 {
-    uint64_t end = window_end(w) - (others ? 1 : 0);
-    if (end - s->lo < 2) {
-        return false;
-    }
-    double n = (double)(end - s->lo);
-    struct figures f;
-    unsigned parts = DEVIATION | (trend ? P(PART_TREND) : 0);
-    for (unsigned attempt = 0; attempt < 2; attempt++) {
-        span_figures(w, s, parts, others, &f);
-        double spread = f.most - f.least;
+    uint64_t end = window_end(w) - 1;
+    bool one_time = point_at(w, s->lo)->at.us == point_at(w, end - 1)->at.us;
+    bool sound = false;
+    for (unsigned attempt = 0; attempt < 2 && !sound; attempt++) {
+        struct figures f;
+        s->stale = s->stale || attempt > 0; /* about a better origin, then */
+        span_figures(w, s, DEVIATION | (trend ? P(PART_TREND) : 0), true, &f);
+        double n = (double)(end - s->lo);
         bool equal = f.most == f.least;
-        if (equal && !trend) {
-            return false;
+        *m = (struct moments){.n = n,
+                              .origin = s->origin_value,
+                              .mean = f.powers[0] / n,
+                              .from = s->origin_at,
+                              .shift = s->power_shift};
+        sound = equal || about_mean(f.powers[0], f.powers[1], n, &m->squares);
+        if (equal) {
+            m->origin = times_power(f.least, m->shift);
+            m->mean = 0;
         }
-        if (!equal && !(spread >= SPREAD_MIN && spread <= SPREAD_MAX)) {
-            moments_anew(w, s, end, spread < 1 ? SPREAD_SHIFT : -SPREAD_SHIFT, m);
-            return true;
-        }
-        *m = (struct moments){.mean = f.powers[0] / n, .origin = s->origin_value};
-        bool sound = equal || about_mean(f.powers[0], f.powers[1], n, &m->squares);
         if (trend) {
-            sound = about_mean(f.trend[0], f.trend[1], n, &m->tt) && sound;
-            m->ty = equal ? 0 : f.trend[2] - f.trend[0] * (f.powers[0] / n);
+            m->t_mean = f.trend[0] / n;
+            sound = (one_time || about_mean(f.trend[0], f.trend[1], n, &m->tt)) && sound;
+            m->ty = equal || one_time ? 0 : f.trend[2] - f.trend[0] * m->mean;
         }
-        if (sound) {
-            return true;
-        }
-        s->stale = true; /* about a better origin, then */
     }
-    moments_anew(w, s, end, 0, m);
-    return true;
+}
+
+/* The newest value less the others' mean, times 2^*ret_shift, which fits both. */
+static double newest_off(const struct window *w, const struct span *s,
+                         const struct moments *m, int *ret_shift)
+{
+    double newest = point_at(w, window_end(w) - 1)->value;
+    int shift = shift_of(size_of(newest));
+    bool any = others_size(s) == SIZE_NOUGHT; /* they are 0 in every scale */
+    *ret_shift = any || shift < m->shift ? shift : m->shift;
+    return times_power(newest, *ret_shift) -
+           times_power(m->origin, *ret_shift - m->shift) -
+           times_power(m->mean, *ret_shift - m->shift);
 }
 
 static bool deviation(const struct window *w, struct span *s, double *ret)
 {
     struct moments m;
-    if (!moments_over(w, s, false, false, &m)) {
+    if (window_end(w) - s->lo < 2) {
         return false;
     }
-    double n = (double)(window_end(w) - s->lo);
-    *ret = ldexp(sqrt(m.squares / (n - 1)), -m.shift);
+    others_moments(w, s, false, &m);
+    int shift;
+    double off = newest_off(w, s, &m, &shift);
+    double squares =
+        times_power(m.squares, 2 * (shift - m.shift)) + off * off * (m.n / (m.n + 1));
+    *ret = times_power(sqrt(squares / m.n), -shift);
     return *ret > 0;
 }
 
 static bool zscore(const struct window *w, struct span *s, double *ret)
 {
     struct moments m;
-    if (!moments_over(w, s, true, false, &m)) {
+    if (window_end(w) - s->lo < 3) {
         return false;
     }
-    double n = (double)(window_end(w) - 1 - s->lo);
-    double latest = point_at(w, window_end(w) - 1)->value;
-    double dev = sqrt(m.squares / (n - 1));
-    *ret = (scaled_apart(latest, m.origin, m.shift) - m.mean) / dev;
+    others_moments(w, s, false, &m);
+    int shift;
+    double off = newest_off(w, s, &m, &shift), dev = sqrt(m.squares / (m.n - 1));
+    *ret = times_power(off / dev, m.shift - shift);
     return dev > 0;
 }
 
 static bool slope(const struct window *w, struct span *s, double *ret)
 {
     struct moments m;
-    uint64_t last = window_end(w) - 1;
-    if (point_at(w, s->lo)->at.us == point_at(w, last)->at.us ||
-        !moments_over(w, s, false, true, &m)) {
+    const struct point *newest = point_at(w, window_end(w) - 1);
+    if (point_at(w, s->lo)->at.us == newest->at.us) {
         return false;
     }
-    *ret = ldexp(m.ty / m.tt * (double)US_PER_S, -m.shift);
+    others_moments(w, s, true, &m);
+    int shift;
+    double off = newest_off(w, s, &m, &shift);
+    double after = apart_us(newest->at, m.from) - m.t_mean, part = m.n / (m.n + 1);
+    double tt = m.tt + after * after * part;
+    double ty = times_power(m.ty, shift - m.shift) + after * off * part;
+    *ret = times_power(ty / tt * (double)US_PER_S, -shift);
     return true;
 }
 
@@ -178,7 +142,8 @@ static bool rate(const struct window *w, struct span *s, double *ret)
     }
     struct figures f;
     span_figures(w, s, P(PART_RISES), false, &f);
-    *ret = divided(w, s, PART_RISES, f.rises, us / (double)US_PER_S);
+    *ret =
+        times_power((f.rises[0] + f.rises[1]) / (us / (double)US_PER_S), -s->sum_shift);
     return true;
 }
 

@@ -72,6 +72,7 @@ void window_clear(struct window *w)
         struct span *s = &w->spans[i];
         s->lo = s->mid = 0;
         s->stale = true;
+        memset(s->seen, 0, sizeof s->seen);
         if (s->order) {
             order_finish(s->order);
         }
@@ -341,6 +342,9 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
             span_set_start(w, &w->spans[i], lo);
         }
     }
+    for (size_t i = 0; i < n_spans && w->n > 0; i++) {
+        span_note(&w->spans[i], held_end - 1, newest_of(w)->value);
+    }
     *ret_expired = (size_t)drop_before(w, first);
     w->n++;
     *slot(w, held_end) = p;
@@ -386,6 +390,10 @@ static void span_insert(const struct window *w, struct span *s, uint64_t lo,
             order_remove(s->order, point_at(w, lo - gone)->value);
         }
     }
+    for (size_t size = 0; size < SIZE_N; size++) {
+        s->seen[size] += s->seen[size] > place; /* those behind it moved on by one */
+    }
+    span_note(s, place, point_at(w, place)->value);
     s->lo = lo;
     s->stale = true;
 }

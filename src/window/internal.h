@@ -82,8 +82,10 @@ struct window {
     const struct window_spec *spec;
     struct point *ring;
     struct span *spans;
+    struct order *equal; /* the values at the newest time; NULL: few, looked through */
     uint64_t first;
     uint32_t cap, head, n;
+    uint32_t n_equal; /* readings at the newest time */
 };
 
 /* The reading of that number. */

@@ -196,6 +196,15 @@ void order_remove(struct order *o, double v)
     }
 }
 
+bool order_holds(const struct order *o, double v)
+{
+    uint32_t at = o->root;
+    while (at != 0 && o->nodes[at].value != v) {
+        at = v < o->nodes[at].value ? o->nodes[at].left : o->nodes[at].right;
+    }
+    return at != 0;
+}
+
 double order_at(const struct order *o, uint32_t k)
 {
     const struct order_node *nodes = o->nodes;

@@ -29,6 +29,7 @@ bool order_reserve(
 void order_add(struct order *o, double v); /* after order_reserve */
 void order_remove(struct order *o,
                   double v); /* one value equal to v; none there: nothing */
+bool order_holds(const struct order *o, double v); /* a value equal to v? */
 double order_at(const struct order *o,
                 uint32_t k);      /* k-th smallest, from 0; k < number held */
 void order_trim(struct order *o); /* gives memory back when little of it is used */

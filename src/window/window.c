@@ -10,6 +10,10 @@
 /* A ring this much larger than what is in it is made smaller. */
 #define SHRINK_FACTOR 2
 
+/* So many readings of equal time are looked through for a redelivery; more are kept in
+ * order. */
+#define EQUAL_MAX 32
+
 #define PERCENTILES ((1u << FN_MEDIAN) | (1u << FN_PERCENTILE))
 
 /* t - us, or the earliest time there is. */
@@ -62,8 +66,19 @@ struct window *window_new(const struct window_spec *spec)
     return w;
 }
 
+static void forget_equal(struct window *w)
+{
+    if (w->equal) {
+        order_finish(w->equal);
+        free(w->equal);
+        w->equal = NULL;
+    }
+    w->n_equal = 0;
+}
+
 void window_clear(struct window *w)
 {
+    forget_equal(w);
     free(w->ring);
     w->ring = NULL;
     w->cap = w->head = w->n = 0;
@@ -174,6 +189,7 @@ size_t window_bytes(const struct window *w)
         bytes += sizeof *s + 2 * s->fields * sizeof(double);
         bytes += s->order ? sizeof *s->order + order_bytes(s->order) : 0;
     }
+    bytes += w->equal ? sizeof *w->equal + order_bytes(w->equal) : 0;
     return bytes;
 }
 
@@ -197,6 +213,9 @@ static uint64_t first_after(const struct window *w, struct wall t, bool or_equal
 
 static bool held_at(const struct window *w, struct point p, uint64_t place)
 {
+    if (w->equal && place == window_end(w) && p.at.us == newest_of(w)->at.us) {
+        return order_holds(w->equal, p.value);
+    }
     while (place > w->first) {
         const struct point *held = point_at(w, --place);
         if (held->at.us != p.at.us) {
@@ -295,10 +314,43 @@ static void span_set_start(const struct window *w, struct span *s, uint64_t lo)
     s->stale = s->stale || lo >= s->mid;
 }
 
+/* Makes room for one more at the newest time. */
+static bool reserve_equal(struct window *w)
+{
+    if (w->n_equal < EQUAL_MAX) {
+        return true;
+    }
+    if (w->equal) {
+        return order_reserve(w->equal);
+    }
+    struct order *equal = calloc(1, sizeof *equal);
+    bool ok = equal != NULL;
+    for (uint64_t i = window_end(w) - w->n_equal; ok && i < window_end(w); i++) {
+        ok = order_reserve(equal);
+        if (ok) {
+            order_add(equal, point_at(w, i)->value);
+        }
+    }
+    if (!ok || !order_reserve(equal)) {
+        if (equal) {
+            order_finish(equal);
+            free(equal);
+        }
+        return false;
+    }
+    w->equal = equal;
+    return true;
+}
+
 /* Drops the readings that no span needs; returns how many. */
 static uint64_t drop_before(struct window *w, uint64_t first)
 {
     uint64_t gone = first - w->first;
+    for (; first > window_end(w) - w->n_equal; w->n_equal--) {
+        if (w->equal) {
+            order_remove(w->equal, point_at(w, window_end(w) - w->n_equal)->value);
+        }
+    }
     uint64_t head = w->head + gone;
     w->head = (uint32_t)(head < w->cap ? head : head - w->cap);
     w->n -= (uint32_t)gone;
@@ -332,7 +384,9 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
     }
     uint64_t first = needed_from(w, lowest, end, ret_over);
     uint32_t keeps = (uint32_t)(end - first);
-    if (!orders_reserve(w) || (keeps > w->cap && !ring_resize(w, cap_for(w, keeps)))) {
+    bool equal = w->n > 0 && p.at.us == newest_of(w)->at.us;
+    if (!orders_reserve(w) || (equal && !reserve_equal(w)) ||
+        (keeps > w->cap && !ring_resize(w, cap_for(w, keeps)))) {
         return false;
     }
     for (size_t i = 0; i < n_spans; i++) {
@@ -346,6 +400,12 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
         span_note(&w->spans[i], held_end - 1, newest_of(w)->value);
     }
     *ret_expired = (size_t)drop_before(w, first);
+    if (!equal) {
+        forget_equal(w);
+    } else if (w->equal) {
+        order_add(w->equal, p.value);
+    }
+    w->n_equal++;
     w->n++;
     *slot(w, held_end) = p;
     for (size_t i = 0; i < n_spans; i++) {

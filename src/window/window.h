@@ -7,10 +7,11 @@
  * the last `count`. The ring keeps what any of its spans needs, nothing more.
  *
  * Pure: no I/O, no clock; one owner. The cost of a push in order is O(spans), amortized,
- * and does not depend on a span's length (percentiles: O(log n)). A late reading costs
- * O(n), and so does one among very many of equal time. Figures are kept only for the
- * functions a span is asked for, and nothing is ever subtracted from them: they do not
- * drift, and a huge value leaves no trace once it left (internal.h).
+ * and does not depend on a span's length (percentiles: O(log n)) nor on the values, also
+ * when a clock stands still and all times are equal (O(log n)). A late reading costs
+ * O(n). Figures are kept only for the functions a span is asked for, and nothing is ever
+ * subtracted from them: they do not drift, and a huge value leaves no trace once it left
+ * (internal.h).
  *
  * Memory: 16 bytes a reading, at most an eighth more of them than are held, 0.5 to 5
  * bytes a reading for each span's figures, 24 a distinct value for percentiles. */

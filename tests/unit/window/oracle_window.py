@@ -150,9 +150,12 @@ def times(rng, kind):
             at += rng.randrange(0, 2_000_000)
         elif kind == "bursts":
             at += rng.choice([0, 1000, 1000, 5000, 3_000_000, 30_000_000, 400_000_000])
+        elif kind == "stuck":
+            at += rng.choice([0] * 120 + [1, 70_000_000])
         back = rng.choice([0] * 6 + [1_000_000, 5_000_000, rng.randrange(1, 20_000_000),
                                      rng.randrange(1, 100_000_000)])
-        yield at - (back if kind != "in order" else 0)
+        late = kind != "in order" and (kind != "stuck" or rng.random() < 0.02)
+        yield at - (back if late else 0)
         if kind == "in order":
             at += rng.randrange(1, 1_500_000)
 
@@ -195,7 +198,7 @@ def values(rng, kind):
 REGIMES = [1e-310, 1e-130, 0.0, 1.0, 1e9, 1e140, 1e150, 1.5e308, -1e308]
 VALUES = ["noise", "steps", "flat", "far", "walk", "counter", "spikes", "spike up", "tiny",
           "huge", "sizes", "regimes", "sentinels"]
-TIMES = ["in order", "steady", "jittered", "bursts"]
+TIMES = ["in order", "steady", "jittered", "bursts", "stuck"]
 
 
 class Run:

@@ -147,6 +147,28 @@ START_TEST(test_window_ignores_redelivery)
 }
 END_TEST
 
+/* A clock that stands still: what left the window may come again, what is in it not. */
+START_TEST(test_redelivery_is_known_among_many_of_equal_time)
+{
+    start_one(0, 500, ALL);
+    for (int i = 0; i < 2000; i++) {
+        ck_assert_int_eq(push(7, i), WINDOW_APPENDED);
+    }
+    ck_assert_uint_eq(window_count(w), 500);
+    ck_assert_int_eq(push(7, 1500), WINDOW_DUPLICATE);
+    ck_assert_int_eq(push(7, 1999), WINDOW_DUPLICATE);
+    ck_assert_int_eq(push(7, 1499), WINDOW_APPENDED);
+    ck_assert_int_eq(push(7, 1500), WINDOW_APPENDED);
+    ck_assert_int_eq(push(7, -0.0), WINDOW_APPENDED);
+    ck_assert_int_eq(push(7, 0.0), WINDOW_DUPLICATE);
+    size_t stuck = window_bytes(w);
+    ck_assert_int_eq(push(8, 1999), WINDOW_APPENDED);
+    ck_assert_uint_lt(window_bytes(w), stuck - 10000); /* no longer remembered */
+    ck_assert_int_eq(push(7, 1998), WINDOW_DUPLICATE); /* looked for, as it is late */
+    ck_assert_int_eq(push(8, 1999), WINDOW_DUPLICATE);
+}
+END_TEST
+
 START_TEST(test_span_by_count_takes_late_reading_until_full)
 {
     start_one(0, 3, ALL);
@@ -310,7 +332,7 @@ START_TEST(test_window_of_a_minute_is_small)
         push(i * S, (double)i);
     }
     ck_assert_uint_eq(window_count(w), 61);
-    ck_assert_uint_lt(window_bytes(w), 1300);
+    ck_assert_uint_lt(window_bytes(w), 1320);
 }
 END_TEST
 
@@ -486,6 +508,7 @@ int main(void)
     tcase_add_test(t, test_span_by_count_never_empties);
     tcase_add_test(t, test_window_inserts_late_reading_behind_equal_times);
     tcase_add_test(t, test_window_ignores_redelivery);
+    tcase_add_test(t, test_redelivery_is_known_among_many_of_equal_time);
     tcase_add_test(t, test_span_by_count_takes_late_reading_until_full);
     tcase_add_test(t, test_window_keeps_what_its_widest_span_needs);
     tcase_add_test(t, test_functions_want_the_readings_that_the_spec_says);

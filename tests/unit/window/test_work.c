@@ -111,16 +111,16 @@ static double (*const streams[])(uint64_t) = {
 
 /* --- measuring --- */
 
-enum shape { BY_WIDTH, BY_COUNT, BY_BOTH, BY_LIMIT, N_SHAPES };
+enum shape { BY_WIDTH, BY_COUNT, BY_BOTH, BY_LIMIT, N_SHAPES, STUCK_CLOCK };
 
 /* Blocks a reading, in a window that holds n readings and is full. */
 static double work(enum window_fn fn, enum shape shape, size_t stream, uint32_t n)
 {
     struct span_spec span = {
-        .width_us = shape == BY_COUNT   ? 0
-                    : shape == BY_LIMIT ? 300 * 86400 * US_PER_S
+        .width_us = shape == BY_COUNT || shape == STUCK_CLOCK ? 0
+                    : shape == BY_LIMIT                       ? 300 * 86400 * US_PER_S
                                         : (int64_t)(n - 1) * US_PER_S,
-        .count = shape == BY_COUNT || shape == BY_BOTH ? n : 0,
+        .count = shape == BY_WIDTH || shape == BY_LIMIT ? 0 : n,
         .functions = 1u << fn,
     };
     struct window_spec spec = {&span, 1, shape == BY_LIMIT ? n : 0};
@@ -130,7 +130,8 @@ static double work(enum window_fn fn, enum shape shape, size_t stream, uint32_t 
     ck_assert_ptr_nonnull(w);
     seed = 1;
     for (uint64_t i = 0; i < total; i++) {
-        struct point p = {{(int64_t)i * US_PER_S}, streams[stream](i)};
+        int64_t second = shape == STUCK_CLOCK ? 0 : (int64_t)i;
+        struct point p = {{second * US_PER_S}, streams[stream](i)};
         if (i == n) {
             ck_assert_uint_eq(window_count(w), n);
             blocks = 0;
@@ -147,7 +148,7 @@ static void check_work(enum window_fn fn, enum shape shape, size_t stream)
 {
     double few = work(fn, shape, stream, 10), some = work(fn, shape, stream, 3000),
            day = work(fn, shape, stream, 86400);
-    bool sorted = fn == FN_MEDIAN || fn == FN_PERCENTILE;
+    bool sorted = fn == FN_MEDIAN || fn == FN_PERCENTILE || shape == STUCK_CLOCK;
     double growth = sorted ? log2(86400) / log2(3000) : 1;
     printf("# blocks a reading: %s, stream %zu, shape %d: %.0f of 10, %.0f of 3000, %.0f "
            "of 86400\n",
@@ -178,6 +179,14 @@ START_TEST(test_cost_of_a_reading_does_not_depend_on_the_values)
 }
 END_TEST
 
+/* A device whose clock died sends different values at one time. */
+START_TEST(test_cost_of_a_reading_does_not_depend_on_the_clock)
+{
+    check_work(FN_AVG, STUCK_CLOCK, 0);
+    check_work(FN_AVG, STUCK_CLOCK, 5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("window_work");
@@ -186,6 +195,7 @@ int main(void)
     tcase_add_loop_test(t, test_cost_of_a_reading_does_not_depend_on_the_length, 0, FN_N);
     tcase_add_loop_test(t, test_cost_of_a_reading_does_not_depend_on_the_values, 1,
                         (int)N_STREAMS);
+    tcase_add_test(t, test_cost_of_a_reading_does_not_depend_on_the_clock);
     suite_add_tcase(s, t);
     return run_tap(s);
 }

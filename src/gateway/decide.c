@@ -61,6 +61,9 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         count(COUNT_UNKNOWN_STORE);
     }
     i->evaluated = true;
+    if (p->sink.evaluated) {
+        p->sink.evaluated(p->sink.ctx, r, i->device, &e);
+    }
     const struct alert_input input = {
         .when = e.when,
         .clear = e.clear,

@@ -411,7 +411,8 @@ static bool start(struct gateway *g, const char *path)
         log_event(LOG_LEVEL_WARNING,
                   "mqtt.tls.insecure: whoever answers is taken for the broker", LOG_END);
     }
-    const struct pipeline_sink sink = {g, sink_event, sink_state, sink_commit};
+    const struct pipeline_sink sink = {
+        .ctx = g, .event = sink_event, .state = sink_state, .commit = sink_commit};
     session_options(c, "-alerts", alerts_id, sizeof alerts_id, &options);
     options.session_expiry_us = 0; /* the outbox remembers, not the broker */
     options.packet_bytes_max = 0;

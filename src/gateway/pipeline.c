@@ -454,8 +454,8 @@ void pipeline_apply(struct pipeline *p, struct instant now)
 void pipeline_each_alert(const struct pipeline *p,
                          void (*visit)(void *ctx, struct text rule, struct text tenant,
                                        struct text device,
-                                       const struct alert_state *alert),
-                         void *ctx)
+                                       const struct alert_state *alert, struct wall now),
+                         struct mono now, void *ctx)
 {
     const struct device *device;
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
@@ -463,7 +463,7 @@ void pipeline_each_alert(const struct pipeline *p,
             const struct instance *x = device->instances[k];
             if (x->alert.phase != ALERT_INACTIVE) {
                 visit(ctx, text_of(x->rule->id), text_of(device->tenant),
-                      text_of(device->id), &x->alert);
+                      text_of(device->id), &x->alert, device_now(device, now));
             }
         }
     }

@@ -29,6 +29,9 @@
 
 struct alert_facts;
 struct alert_state;
+struct device;
+struct evaluation;
+struct rule;
 
 /* An alert on its way out. Views for the call. */
 struct outgoing {
@@ -47,6 +50,9 @@ struct pipeline_sink {
     void (*state)(void *ctx, struct text rule, struct text tenant, struct text device,
                   struct text value);
     void (*commit)(void *ctx, struct mono now);
+    /* Each evaluation, before what comes of it; NULL: nobody wants to know. */
+    void (*evaluated)(void *ctx, const struct rule *rule, const struct device *device,
+                      const struct evaluation *e);
 };
 
 struct pipeline;
@@ -98,12 +104,13 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
  * timeout_us. */
 void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us);
 
-/* Every alert that is pending or firing, in no particular order. Views for the call. */
+/* Every alert that is pending or firing, in no particular order, with the time that it is
+ * on its device's timeline. Views for the call. */
 void pipeline_each_alert(const struct pipeline *p,
                          void (*visit)(void *ctx, struct text rule, struct text tenant,
                                        struct text device,
-                                       const struct alert_state *alert),
-                         void *ctx);
+                                       const struct alert_state *alert, struct wall now),
+                         struct mono now, void *ctx);
 
 struct pipeline_info {
     size_t devices, instances, rules, firing, pending;

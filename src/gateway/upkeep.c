@@ -8,8 +8,9 @@
 #include "base/number.h"
 
 #define TIMERS_A_STEP 4096 /* evaluated before messages are looked at again */
-#define SWEEP_A_STEP 1024  /* devices looked at for forgetting */
 #define SWEEP_EVERY_US (US_PER_S)
+#define SWEEPS_A_ROUND 60 /* each device is looked at about once a minute */
+#define SWEEP_LEAST 16
 #define ADVANCES_MAX                                                                     \
     64 /* evaluations of one rule by time alone in a gap between two readings */
 #define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
@@ -130,6 +131,9 @@ struct series *open_series(void *ctx, struct instance *user, size_t metric)
 
 void save_device(struct pipeline *p, struct device *device)
 {
+    if (!history_is_kept(p->history)) {
+        return; /* nowhere to save it */
+    }
     buffer_clear(&p->text);
     device_state_print(&p->devices, device, p->now, &p->text);
     if (buffer_ok(&p->text)) {
@@ -265,7 +269,8 @@ bool pipeline_is_loaded(const struct pipeline *p)
 static void sweep(struct pipeline *p)
 {
     int64_t forget = p->config->limits.forget_after_us;
-    for (size_t n = 0; n < SWEEP_A_STEP; n++) {
+    size_t most = p->devices.by_field.n / SWEEPS_A_ROUND + SWEEP_LEAST;
+    for (size_t n = 0; n < most; n++) {
         struct device *device = map_next(&p->devices.by_field, &p->sweep);
         if (!device) {
             p->sweep = 0;

@@ -75,6 +75,11 @@ void history_free(struct history *h)
     free(h);
 }
 
+bool history_is_kept(const struct history *h)
+{
+    return h->store != NULL;
+}
+
 void history_set_limits(struct history *h, uint32_t points_per_window)
 {
     h->value_max = value_max(points_per_window);

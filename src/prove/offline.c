@@ -107,7 +107,21 @@ void offline_apply(struct offline *o)
     o->wake = o->now.mono; /* it may have set a nearer timer */
 }
 
-struct pipeline *offline_pipeline(struct offline *o)
+bool offline_is_full(const struct offline *o)
 {
-    return o->pipeline;
+    return pipeline_is_full(o->pipeline);
+}
+
+void offline_flush(struct offline *o, int64_t timeout_us)
+{
+    pipeline_flush(o->pipeline, o->now, timeout_us);
+}
+
+void offline_each_alert(const struct offline *o,
+                        void (*visit)(void *ctx, struct text rule, struct text tenant,
+                                      struct text device, const struct alert_state *alert,
+                                      struct wall now),
+                        void *ctx)
+{
+    pipeline_each_alert(o->pipeline, visit, o->now.mono, ctx);
 }

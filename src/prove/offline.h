@@ -35,6 +35,16 @@ void offline_add(struct offline *o, struct text topic, struct text payload,
                  bool retained);
 void offline_apply(struct offline *o);
 
-struct pipeline *offline_pipeline(struct offline *o);
+/* Has the batch grown so large that it should be applied before more is added? */
+bool offline_is_full(const struct offline *o);
+/* Writes what the store still has to get, at most timeout_us. */
+void offline_flush(struct offline *o, int64_t timeout_us);
+
+/* Every alert that is pending or firing (pipeline.h). */
+void offline_each_alert(const struct offline *o,
+                        void (*visit)(void *ctx, struct text rule, struct text tenant,
+                                      struct text device, const struct alert_state *alert,
+                                      struct wall now),
+                        void *ctx);
 
 #endif

@@ -142,9 +142,11 @@ struct states {
 };
 
 static void visit_state(void *ctx, struct text rule, struct text tenant,
-                        struct text device, const struct alert_state *alert)
+                        struct text device, const struct alert_state *alert,
+                        struct wall now)
 {
     struct states *s = ctx;
+    (void)now;
     if (alert->phase == s->phase && is_looked_at(s->run, rule)) {
         s->failed = s->failed || !came_add_state(&s->list, rule, tenant, device);
     }
@@ -158,7 +160,7 @@ static enum brink_status check_states(struct run *r, const struct test_alerts *e
     enum brink_status status = BRINK_OK;
     if (expected->given) {
         bool firing = phase == ALERT_FIRING;
-        pipeline_each_alert(offline_pipeline(r->offline), visit_state, &s);
+        offline_each_alert(r->offline, visit_state, &s);
         came_sort(&s.list);
         status = s.failed ? BRINK_E_NOMEM
                           : compare_alerts(expected, &s.list, when,
@@ -237,7 +239,8 @@ static enum brink_status run_case(const struct test_file *f, const struct test_c
                                   struct buffer *failure)
 {
     struct run r = {.test = c, .start = start};
-    const struct pipeline_sink sink = {&r, sink_event, sink_state, sink_commit};
+    const struct pipeline_sink sink = {
+        .ctx = &r, .event = sink_event, .state = sink_state, .commit = sink_commit};
     struct ruleset *rules = NULL;
     struct history *history = NULL;
     struct feed *feed = NULL;

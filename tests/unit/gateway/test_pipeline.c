@@ -138,7 +138,8 @@ static void begin(struct world *w, const char *rules)
     *w = (struct world){.folder = "/tmp/brink-test-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(w->folder));
     load_as(w, config_text, rules, &w->config, &set);
-    const struct pipeline_sink sink = {w, on_event, on_state, on_commit};
+    const struct pipeline_sink sink = {
+        .ctx = w, .event = on_event, .state = on_state, .commit = on_commit};
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
                      BRINK_OK);

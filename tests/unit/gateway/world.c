@@ -124,7 +124,8 @@ static void start(struct world *w)
 {
     struct ruleset *set;
     struct mono wake;
-    const struct pipeline_sink sink = {w, on_event, on_state, on_commit};
+    const struct pipeline_sink sink = {
+        .ctx = w, .event = on_event, .state = on_state, .commit = on_commit};
     load(w, &w->config, &set);
     ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
                      BRINK_OK);

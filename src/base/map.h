@@ -32,6 +32,9 @@ void *map_get_hashed(const struct map *m, struct text key, uint64_t hash);
 /* Adds or replaces; value must not be NULL. E_NOMEM. */
 enum brink_status map_put(struct map *m, struct text key, void *value) BRINK_MUST_CHECK;
 void *map_remove(struct map *m, struct text key); /* the value, or NULL */
+/* Not drawn but fixed, for a run that must come out the same each time; before the first
+ * entry. Whoever chooses the keys may then slow the process down. */
+void map_fix_seed(void);
 /* Walks: start with *i = 0; NULL at the end. Removing the entry just returned is allowed.
  * The order differs from one start to the next: sort what must come out the same. */
 void *map_next(const struct map *m, size_t *i);

@@ -6,6 +6,7 @@
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_test(int argc, char **argv);
+int command_replay(int argc, char **argv);
 
 /* Prints to standard error what is wrong with the usage; returns 2. */
 int usage_error(const char *command, const char *what, const char *argument);

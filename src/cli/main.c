@@ -14,13 +14,18 @@ static const char help[] =
     "  check -c FILE [--print]  tell everything that is wrong with a configuration\n"
     "                           and its rules; --print: each rule's expression\n"
     "  test FILE...             run rule tests on a virtual clock\n"
+    "  replay -c FILE [RECORDING]\n"
+    "                           run recorded telemetry through the rules\n"
     "  --version                print the version\n"
     "  --help                   print this; brink COMMAND --help tells more\n";
 
 static const struct command {
     const char *name;
     int (*main)(int argc, char **argv);
-} commands[] = {{"run", command_run}, {"check", command_check}, {"test", command_test}};
+} commands[] = {{"run", command_run},
+                {"check", command_check},
+                {"test", command_test},
+                {"replay", command_replay}};
 
 int usage_error(const char *command, const char *what, const char *argument)
 {

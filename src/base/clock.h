@@ -24,6 +24,12 @@ struct wall {
     int64_t us;
 };
 
+/* Wraps rather than being undefined, for stamps from outside at an end of time. */
+static inline struct wall wall_shifted(struct wall at, int64_t by_us)
+{
+    return (struct wall){(int64_t)((uint64_t)at.us + (uint64_t)by_us)};
+}
+
 struct clock {
     struct mono (*mono)(void *ctx);
     struct wall (*wall)(

@@ -14,7 +14,6 @@
 
 /* SPEC 3.3: what a device's clock may say. */
 #define TIME_EARLIEST_US (INT64_C(1000000000) * US_PER_S) /* 2001-09-09T01:46:40Z */
-#define TIME_AHEAD_US_MAX (5 * 60 * US_PER_S)
 
 #define EXACT_BELOW 9007199254740992.0 /* 2^53: above, not every integer is a double */
 #define SEQ_MAX (UINT64_C(1) << 63)

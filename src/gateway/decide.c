@@ -168,7 +168,7 @@ void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule
         const char *reason = map_get(&p->rules->by_id, rule)      ? "out_of_scope"
                              : map_get(&p->rules->disabled, rule) ? "rule_disabled"
                                                                   : "rule_removed";
-        int64_t since = p->now.wall.us - saved->arrived.us;
+        int64_t since = p->now.wall.us - saved->timeline.arrived;
         const struct alert_facts f = {
             .event = ALERT_CLOSED,
             .alert_type = saved->type ? saved->type : "EXPRESSION",
@@ -181,7 +181,7 @@ void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule
             .severity = saved->severity,
             .onset = saved->state.onset,
             .triggered_at = saved->state.triggered_at,
-            .event_at = {saved->newest.us + (since > 0 ? since : 0)},
+            .event_at = {saved->timeline.newest + (since > 0 ? since : 0)},
             .trigger_count = saved->state.trigger_count,
             .degraded = saved->state.degraded,
             .reason = reason,

@@ -54,6 +54,7 @@ struct pipeline {
 
     struct gate gate;
     struct instant now; /* of the call that is under way */
+    int64_t clock_us;   /* wall less monotonic clock: a step when it changes */
     struct mono subscribed_at, last_message;
     struct mono next_save, next_sweep;
     size_t sweep; /* place in the registry */
@@ -62,7 +63,8 @@ struct pipeline {
     struct wall alive;  /* until when the last run was subscribed */
     struct buffer payload, topic, text, window_key;
     struct map firsts; /* rule id -> struct first_metric, as the outbox has them */
-    struct log_limit limit_device, limit_tenant, limit_memory, limit_topic, limit_state;
+    struct log_limit limit_device, limit_shift, limit_tenant, limit_memory, limit_topic,
+        limit_state;
 };
 
 /* admission.c */
@@ -97,6 +99,9 @@ static inline void set_moment(struct pipeline *p, struct mono at)
 /* upkeep.c */
 void run_timers(struct pipeline *p, struct mono until, size_t most);
 void advance_device(struct pipeline *p, struct device *device, struct wall to);
+void follow_clock(struct pipeline *p);
+void store_alerts(struct pipeline *p, struct device *device); /* their times moved */
+void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
 void catch_up(struct pipeline *p, const struct instance *i);
 void save_device(struct pipeline *p, struct device *device);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
@@ -109,6 +114,7 @@ void first_metrics_compare(struct pipeline *p); /* p->rules are the rules to com
 bool first_metric_is_new(struct pipeline *p, const struct instance *i);
 /* Notes that the instance's lists have started anew, if they have. */
 void first_metric_settle(struct pipeline *p, struct instance *i);
+void first_metrics_store(struct pipeline *p); /* anew: the clock was set */
 void first_metrics_forget(struct pipeline *p, const struct device *device);
 void first_metrics_free(struct pipeline *p);
 

@@ -151,6 +151,16 @@ void first_metrics_compare(struct pipeline *p)
     }
 }
 
+void first_metrics_store(struct pipeline *p)
+{
+    struct first_metric *f;
+    for (size_t i = 0; (f = map_next(&p->firsts, &i));) {
+        if (f->metric && f->changed) {
+            store(p, f);
+        }
+    }
+}
+
 /* --- the devices --- */
 
 bool first_metric_is_new(struct pipeline *p, const struct instance *i)

@@ -47,6 +47,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
     p->history = history;
     p->sink = *sink;
     p->now = now;
+    p->clock_us = now.wall.us - now.mono.us;
     p->last_message = p->subscribed_at = now.mono;
     p->next_save.us = now.mono.us + SAVE_DEVICES_US;
     p->hooks = (struct rules_hooks){
@@ -58,6 +59,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
         .degraded = series_degraded,
         .unload = series_unload,
         .restart = series_restart,
+        .shift = series_shift,
         .inherit = series_inherit,
         .replaced = replaced,
         .leaving = leaving,
@@ -188,7 +190,8 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
     bool moves =
         m->site.n > 0 && !(device->site && text_equal(text_of(device->site), m->site));
     bool restarts = m->n_readings > 0 && device_clock_back(device, m->at, m->arrived);
-    if ((moves || restarts) && p->n_messages > 0) {
+    int64_t shift_us = device_clock_moved(device, m);
+    if ((moves || restarts || shift_us != 0) && p->n_messages > 0) {
         return STAGE_CUT;
     }
     if (m->has_seq && device_seq_seen(device, m->entry, m->seq)) {
@@ -205,13 +208,20 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
         gate_look_again(p, device);
         p->now = kept;
     }
-    if (restarts) {
+    if (shift_us != 0) {
+        log_limited(&p->limit_shift, p->now.mono, LOG_LEVEL_WARNING,
+                    "system clock is behind the last readings, moving them back",
+                    LOG_T("tenant", m->tenant), LOG_T("device", m->device),
+                    LOG_N("seconds", (double)-shift_us / (double)US_PER_S));
+        shift_device(p, device, shift_us);
+    } else if (restarts) {
         count(COUNT_CLOCK_BACK);
         log_event(
             LOG_LEVEL_WARNING, "device clock was set back, its windows start anew",
             LOG_T("tenant", m->tenant), LOG_T("device", m->device),
             LOG_N("seconds", (double)(device->newest.us - m->at.us) / (double)US_PER_S));
         device_restart_at(&p->devices, device, m->at, m->arrived);
+        store_alerts(p, device);
     }
     if (m->n_readings > 0) {
         device_clock_note(device, m->at, m->arrived);
@@ -329,6 +339,7 @@ static void move_timeline(struct device *device, const struct message *m)
         (m->at.us > device->newest.us && (reading || !device->has_reading))) {
         device->newest = m->at;
         device->newest_arrived = m->arrived;
+        device->by_arrival = m->at_is_arrival;
     }
     device->has_reading = device->has_reading || reading;
 }
@@ -424,6 +435,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
     size_t n, i = 0;
     const struct message *messages = decoder_messages(p->decoder, &n);
     p->now = now;
+    follow_clock(p);
     if (n > 0) {
         p->last_message = now.mono;
     }

@@ -101,6 +101,44 @@ void advance_device(struct pipeline *p, struct device *device, struct wall to)
     }
 }
 
+/* --- the gateway's clock --- */
+
+void store_alerts(struct pipeline *p, struct device *device)
+{
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        if (device->instances[k]->stored) {
+            store_state(p, device->instances[k]);
+        }
+    }
+}
+
+void shift_device(struct pipeline *p, struct device *device, int64_t by_us)
+{
+    device_shift(&p->devices, device, by_us);
+    store_alerts(p, device);
+    if (p->devices_loaded || device->heard) { /* else its line has more than we know */
+        device_mark_dirty(&p->devices, device);
+    }
+}
+
+/* The wall clock was corrected (SPEC 3.3): what is timed by arrival moves along, so that
+ * to no alert anything happened. All that is stored says its times by the new clock from
+ * here on, so that a restart finds one clock there and not two. */
+void follow_clock(struct pipeline *p)
+{
+    int64_t clock_us = p->now.wall.us - p->now.mono.us;
+    int64_t by_us = clock_us - p->clock_us;
+    struct device *device;
+    if (by_us >= -ARRIVAL_STEP_US && by_us <= ARRIVAL_STEP_US) {
+        return;
+    }
+    p->clock_us = clock_us;
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        shift_device(p, device, device->by_arrival ? by_us : 0);
+    }
+    first_metrics_store(p);
+}
+
 /* --- series --- */
 
 struct series *open_series(void *ctx, struct instance *user, size_t metric)
@@ -213,7 +251,6 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
         saved_alert_apply(&saved, i, now);
         saved_alert_labels(value, device);
         p->gate.has_orphans = true;
-        device->has_reading = device->newest.us != INT64_MIN;
         want_windows(i);
         schedule_device(p, device);
     } else {
@@ -251,11 +288,13 @@ static void visit_device(void *ctx, struct text field, struct text value)
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
     if (device &&
         device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
-        device->has_reading = device->has_reading || device->newest.us != INT64_MIN;
         for (uint32_t k = 0; k < device->n_instances; k++) {
             want_windows(device->instances[k]);
         }
         schedule_device(p, device);
+        if (device->heard) { /* what waits to be written does not know all of this */
+            device_mark_dirty(&p->devices, device);
+        }
     }
 }
 
@@ -339,6 +378,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
 {
     struct mono wake = {now.mono.us + SAVE_DEVICES_US}, history_wake;
     p->now = now;
+    follow_clock(p);
     if (!p->devices_asked) {
         p->devices_asked = true;
         history_load_devices(p->history, visit_device, p);

@@ -114,7 +114,7 @@ void series_want(struct series *s)
 bool series_unload(struct series *s)
 {
     if (!s->h->store || s->pending > 0 || (s->flags & S_RESTART) ||
-        s->staged_first >= 0) {
+        s->staged_first >= 0 || s->shift_us != 0) {
         return false;
     }
     series_forget(s);
@@ -137,6 +137,7 @@ void series_restart(struct series *s)
     h->pending_points -= s->pending;
     s->pending = 0;
     s->unconfirmed_from = INT64_MAX;
+    s->shift_us = 0;
     s->flags &= (uint8_t) ~(S_EXACT | S_WANTED | S_VERIFY | S_MIXED);
     s->flags |= S_LOADED | S_RESTART;
     if (h->store) {

@@ -93,6 +93,9 @@ void series_inherit(struct series *to, const struct series *from);
 /* The stored list starts anew: a device whose clock was set back (SPEC 4.4), or a series
  * whose first metric changed. What is in Valkey goes with the next exchange or step. */
 void series_restart(struct series *s);
+/* The clock that gave the readings' times was set: all of them move by so much, in Valkey
+ * too, with the next exchange or, of a list not yet read, once it is. */
+void series_shift(struct series *s, int64_t by_us);
 bool series_is_restarting(const struct series *s); /* it has not gone yet */
 /* How long a list is kept after its last reading (SPEC 5.1). */
 int64_t history_ttl_us(const struct window_spec *spec);

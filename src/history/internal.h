@@ -63,7 +63,7 @@ enum {
     S_OPEN = 1 << 7, /* in the present exchange, not settled */
 };
 
-/* One a rule, metric and device, so it is kept small: 200 bytes and the key. */
+/* One a rule, metric and device, so it is kept small: 208 bytes and the key. */
 struct series {
     struct history *h;
     struct window *window;
@@ -74,6 +74,7 @@ struct series {
     int64_t unconfirmed_from; /* time of the oldest reading not yet written; INT64_MAX:
                                  none */
     int64_t restart_newest;   /* the newest of the list that ended; INT64_MIN: any */
+    int64_t shift_us; /* not S_LOADED: by so much the value's readings are to move */
     uint32_t live;    /* of each reading in the window its text and a comma: bytes */
     uint32_t pending; /* readings not yet written */
     uint32_t run;     /* the server (history.run) that last confirmed */

@@ -88,6 +88,37 @@ void series_settle(struct series *s, bool exact)
     not_due(s);
 }
 
+/* --- another clock --- */
+
+/* The list starts anew, with the readings that the window holds. */
+static void rewrite(struct series *s, int64_t newest_stored)
+{
+    size_t n = window_count(s->window);
+    s->restart_newest = newest_stored;
+    s->unconfirmed_from = n > 0 ? window_at(s->window, 0).at.us : INT64_MAX;
+    set_pending(s, (uint32_t)n);
+    s->flags &= (uint8_t) ~(S_EXACT | S_WANTED | S_VERIFY | S_MIXED);
+    s->flags |= S_LOADED | S_RESTART;
+}
+
+void series_shift(struct series *s, int64_t by_us)
+{
+    int64_t newest = window_newest(s->window).us;
+    window_shift(s->window, by_us);
+    if (!s->h->store) {
+        return;
+    }
+    if (s->unconfirmed_from != INT64_MAX) {
+        s->unconfirmed_from += by_us;
+    }
+    if (!(s->flags & S_LOADED)) {
+        s->shift_us += by_us;
+    } else if (!(s->flags & S_RESTART)) {
+        rewrite(s, newest);
+        series_due(s);
+    }
+}
+
 /* --- another rule over the same list --- */
 
 /* Is all that `a` needs among what `b` kept? */
@@ -135,6 +166,7 @@ void series_inherit(struct series *to, const struct series *from)
     to->guard = from->guard;
     to->run = from->run;
     to->restart_newest = from->restart_newest;
+    to->shift_us = from->shift_us;
     size_t kept = window_count(to->window);
     if (from->pending > 0 && pending > 0) {
         to->unconfirmed_from = from->unconfirmed_from;
@@ -296,7 +328,11 @@ bool series_take(struct series *s, char kind, struct text what)
     if (!read_value(s, kind, what)) {
         goto fail;
     }
-    bool restart = (s->flags & S_RESTART) != 0;
+    bool restart = (s->flags & S_RESTART) != 0, shifted = s->shift_us != 0;
+    int64_t newest_stored = h->value.n > 0 ? h->value.p[h->value.n - 1].at.us : INT64_MIN;
+    for (size_t i = 0; shifted && i < h->value.n; i++) {
+        h->value.p[i].at = wall_shifted(h->value.p[i].at, s->shift_us);
+    }
     int64_t newest = h->value.n > 0 ? h->value.p[h->value.n - 1].at.us : INT64_MIN;
     bool ended = restart && h->value.n > 0 && newest >= s->restart_newest;
     if (ended) {
@@ -331,8 +367,12 @@ bool series_take(struct series *s, char kind, struct text what)
         s->unconfirmed_from = first;
         s->flags |= newest >= first ? S_MIXED : 0;
     }
-    return series_plan_merged(s, &h->again, s->form == FORM_CANONICAL && !ended,
-                              writes_back);
+    if (shifted) {
+        rewrite(s, newest_stored);
+        s->shift_us = 0;
+    }
+    return series_plan_merged(
+        s, &h->again, s->form == FORM_CANONICAL && !ended && !shifted, writes_back);
 fail:
     series_forget(s);
     return false;

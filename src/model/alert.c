@@ -10,7 +10,8 @@ void alert_state_shift(struct alert_state *s, int64_t delta_us)
 {
     struct wall *stamps[] = {&s->onset,       &s->unknown_since,  &s->triggered_at,
                              &s->clear_onset, &s->cooldown_until, &s->published_at};
-    for (size_t i = 0; i < sizeof stamps / sizeof stamps[0]; i++) {
+    for (size_t i = s->phase == ALERT_FIRING ? 1 : 0;
+         i < sizeof stamps / sizeof stamps[0]; i++) {
         if (stamps[i]->us != 0) {
             stamps[i]->us += delta_us;
         }

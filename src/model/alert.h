@@ -30,7 +30,8 @@ struct alert_state {
     uint32_t trigger_count; /* OPEN is the first, each REPEATED one more */
 };
 
-/* The device's clock was set: every stamp that is given moves by delta_us. */
+/* The device's clock was set: every stamp that is given moves by delta_us, but for the
+ * onset of an alert that fires, by which it is known (SPEC 6.2: alert_id). */
 void alert_state_shift(struct alert_state *s, int64_t delta_us);
 
 enum alert_event_type { ALERT_OPEN, ALERT_CLOSED, ALERT_REPEATED, ALERT_ESCALATED };

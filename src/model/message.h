@@ -15,6 +15,8 @@
 #define READINGS_PER_MESSAGE_MAX 1024
 #define MESSAGES_PER_PAYLOAD_MAX 4096 /* of a JSON array */
 #define SITE_BYTES_MAX 256
+/* What a device says of the time may be so far ahead of its arrival (SPEC 3.3). */
+#define TIME_AHEAD_US_MAX (5 * 60 * US_PER_S)
 
 struct reading {
     struct text metric; /* raw name; view into the decoder's or the message's memory */

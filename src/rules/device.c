@@ -48,6 +48,9 @@ static struct instance *instance_new(struct devices *d, struct device *device,
         if (rule->metrics[m].window.n_spans > 0) {
             i->series[m] = d->hooks->open(d->hooks->ctx, i, m);
         }
+        if (i->series[m] && device->lists_ahead) {
+            d->hooks->restart(i->series[m]);
+        }
     }
     d->n_instances++;
     return i;
@@ -252,6 +255,7 @@ static enum brink_status rebind(struct devices *d, struct device *device)
     device->instances = instances;
     device->n_instances = n;
     device->bound = true;
+    device->lists_ahead = false;
     return make_cells(device) ? status : BRINK_E_NOMEM;
 }
 

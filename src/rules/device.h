@@ -44,6 +44,7 @@ struct rules_hooks {
     bool (*degraded)(const struct series *s);
     bool (*unload)(struct series *s);
     void (*restart)(struct series *s);
+    void (*shift)(struct series *s, int64_t by_us); /* the clock of its stamps was set */
     /* `from`, of the rule as it was before a reload, is about to go. */
     void (*inherit)(struct series *to, const struct series *from);
     /* An instance whose rule changed is about to go, `to` has inherited from it; NULL:
@@ -128,9 +129,11 @@ struct device {
     struct mono back_since; /* SPEC 4.4: everything is older since then */
     uint32_t back_count;
     bool bound, dirty;
-    bool heard;                /* a message came in this run */
-    bool has_reading;          /* its timeline is its readings', no longer the arrival of
-                                           heartbeats */
+    bool heard;       /* a message came in this run */
+    bool has_reading; /* its timeline is its readings', no longer the arrival of
+                                  heartbeats */
+    bool by_arrival;  /* `newest` is an arrival, not a time that it said itself */
+    bool lists_ahead; /* not bound: what is stored is of a clock since set back */
     struct device *dirty_next; /* list of those to be saved */
     struct cell *cells;        /* by metric, rising */
     uint32_t n_cells, n_instances, n_uses, n_silent;

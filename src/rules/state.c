@@ -32,6 +32,15 @@ static struct mono to_mono(int64_t wall_us, struct instant now)
     return (struct mono){now.mono.us - (before ? now.wall.us - wall_us : 0)};
 }
 
+static void put_timeline(const struct device *device, struct instant now,
+                         struct buffer *out)
+{
+    fields_put_int(out, "newest", device->newest.us);
+    fields_put_int(out, "arrived", to_wall(device->newest_arrived, now));
+    fields_put_int(out, "readings", device->has_reading);
+    fields_put_int(out, "by_arrival", device->by_arrival);
+}
+
 void device_state_print(const struct devices *d, const struct device *device,
                         struct instant now, struct buffer *out)
 {
@@ -43,8 +52,7 @@ void device_state_print(const struct devices *d, const struct device *device,
         fields_put_int(out, "seen", to_wall(device->seen, now));
     }
     if (device->newest.us != INT64_MIN) {
-        fields_put_int(out, "newest", device->newest.us);
-        fields_put_int(out, "arrived", to_wall(device->newest_arrived, now));
+        put_timeline(device, now, out);
     }
     fields_put_text(out, "site", device->site);
     put_labels(out, device);
@@ -93,8 +101,7 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     fields_put_int(out, "escalated", a->escalated);
     fields_put_int(out, "degraded", a->degraded);
     fields_put_int(out, "count", a->trigger_count);
-    fields_put_int(out, "newest", i->device->newest.us);
-    fields_put_int(out, "arrived", to_wall(i->device->newest_arrived, now));
+    put_timeline(i->device, now, out);
     fields_put_text(out, "site", i->device->site);
     put_labels(out, i->device);
     fields_put_text(out, "name", i->rule->name);
@@ -182,12 +189,32 @@ static void apply_timer(struct device *device, bool pending, struct text id,
 }
 
 /* The device's timeline, unless it has a newer one of its own. */
-static void apply_timeline(struct device *device, int64_t newest, int64_t arrived,
+static void apply_timeline(struct device *device, const struct saved_timeline *t,
                            struct instant now)
 {
-    if (newest != INT64_MIN && newest > device->newest.us) {
-        device->newest.us = newest;
-        device->newest_arrived = to_mono(arrived, now);
+    if (t->newest != INT64_MIN && t->newest > device->newest.us) {
+        device->newest.us = t->newest;
+        device->newest_arrived = to_mono(t->arrived, now);
+        device->by_arrival = t->by_arrival != 0;
+        device->has_reading = device->has_reading || t->readings != 0;
+    }
+}
+
+static const struct saved_timeline no_timeline = {.newest = INT64_MIN, .readings = 1};
+
+static void read_timeline(struct text key, struct text value, struct saved_timeline *t)
+{
+    const struct {
+        struct text key;
+        int64_t *to;
+    } integers[] = {{TEXT("newest"), &t->newest},
+                    {TEXT("arrived"), &t->arrived},
+                    {TEXT("readings"), &t->readings},
+                    {TEXT("by_arrival"), &t->by_arrival}};
+    for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
+        if (text_equal(key, integers[k].key)) {
+            (void)fields_int(value, integers[k].to);
+        }
     }
 }
 
@@ -208,8 +235,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         return BRINK_E_SYNTAX;
     }
     /* The timeline and the site come first: the site says which rules there are. */
-    int64_t saved = 0, silent = -1, seen = INT64_MIN, newest = INT64_MIN,
-            arrived = now.wall.us;
+    struct saved_timeline timeline = no_timeline;
+    int64_t saved = 0, silent = -1, seen = 0;
     char *site = NULL;
     struct text key, value;
     for (struct text scan = rest; fields_next(&scan, &key, &value);) {
@@ -219,19 +246,17 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             (void)fields_int(value, &silent);
         } else if (text_equal(key, TEXT("seen"))) {
             (void)fields_int(value, &seen);
-        } else if (text_equal(key, TEXT("newest"))) {
-            (void)fields_int(value, &newest);
-        } else if (text_equal(key, TEXT("arrived"))) {
-            (void)fields_int(value, &arrived);
         } else if (text_equal(key, TEXT("site")) && !site) {
             site = fields_unescape(value);
+        } else {
+            read_timeline(key, value, &timeline);
         }
     }
     int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
     int64_t silence = silence_now(&d->silence, now.mono);
     bool fresh = !device->heard; /* by this run */
     enum brink_status status = BRINK_OK;
-    apply_timeline(device, newest, arrived, now);
+    apply_timeline(device, &timeline, now);
     if (seen > 0) {
         apply_seen(device, seen, now);
     }
@@ -263,7 +288,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
 enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_saved)
 {
     struct text rest = line, first = fields_cut(&rest, ' ');
-    struct saved_alert s = {.newest = {INT64_MIN}};
+    struct saved_alert s = {.timeline = no_timeline};
     if (line.n > STATE_TEXT_BYTES_MAX || !text_equal(first, TEXT("1"))) {
         return BRINK_E_SYNTAX;
     }
@@ -285,8 +310,6 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         {TEXT("escalated"), &escalated},
         {TEXT("degraded"), &degraded},
         {TEXT("count"), &n},
-        {TEXT("newest"), &s.newest.us},
-        {TEXT("arrived"), &s.arrived.us},
         {TEXT("severity"), &severity},
     };
     const struct {
@@ -313,6 +336,7 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         if (text_equal(key, TEXT("rule"))) {
             (void)to_hash(value, &s.condition);
         }
+        read_timeline(key, value, &s.timeline);
     }
     s.state.phase = phase == ALERT_FIRING ? ALERT_FIRING : ALERT_INACTIVE;
     s.state.published = s.state.phase == ALERT_FIRING && told != 0;
@@ -349,14 +373,14 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
                        struct instant now)
 {
     struct device *device = i->device;
-    apply_timeline(device, s->newest.us, s->arrived.us, now);
-    apply_seen(device, s->arrived.us, now);
+    apply_timeline(device, &s->timeline, now);
+    apply_seen(device, s->timeline.arrived, now);
     /* The rule was decided at `newest`: a reading from before is not the latest of its
      * metrics, even where the value itself was not kept. */
     for (size_t m = 0; m < i->rule->n_metrics; m++) {
         struct cell *cell = device_cell(device, i->rule->metrics[m].number);
-        if (cell && cell->at.us < s->newest.us) {
-            cell->at = s->newest;
+        if (cell && cell->at.us < s->timeline.newest) {
+            cell->at.us = s->timeline.newest;
         }
     }
     i->alert = s->state;

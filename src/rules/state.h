@@ -27,11 +27,18 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
                                      struct text line, struct instant now,
                                      struct wall alive) BRINK_MUST_CHECK;
 
+/* A device's timeline when it was stored. */
+struct saved_timeline {
+    int64_t newest;  /* INT64_MIN: none */
+    int64_t arrived; /* by the wall clock */
+    int64_t readings, by_arrival;
+};
+
 /* A stored alert, read back. Owned strings; saved_alert_finish(). */
 struct saved_alert {
     struct alert_state state;
-    uint64_t condition;          /* hash of the rule's expressions */
-    struct wall newest, arrived; /* the device's timeline when it was stored */
+    uint64_t condition; /* hash of the rule's expressions */
+    struct saved_timeline timeline;
     char *site, *name, *type, *retained;
     enum severity severity;
 };

@@ -11,6 +11,45 @@ struct wall device_now(const struct device *device, struct mono now)
     return (struct wall){device->newest.us + (since > 0 ? since : 0)};
 }
 
+int64_t device_clock_moved(const struct device *device, const struct message *m)
+{
+    if (!m->at_is_arrival || device->newest.us == INT64_MIN ||
+        (m->n_readings == 0 && device->has_reading)) {
+        return 0;
+    }
+    /* What the device says itself is at most so far ahead of arrival (SPEC 3.3). */
+    int64_t most = ARRIVAL_STEP_US + (device->by_arrival ? 0 : TIME_AHEAD_US_MAX);
+    int64_t ahead = device_now(device, m->arrived).us - m->at.us;
+    return ahead > most ? -ahead : 0;
+}
+
+void device_shift(const struct devices *d, struct device *device, int64_t by_us)
+{
+    for (uint32_t i = 0; by_us != 0 && i < device->n_instances; i++) {
+        struct instance *in = device->instances[i];
+        alert_state_shift(&in->alert, by_us);
+        for (size_t h = 0; h < in->rule->n_held; h++) {
+            in->held[h].onset.us += in->held[h].onset.us != 0 ? by_us : 0;
+            in->held[h].unknown_since.us += in->held[h].unknown_since.us != 0 ? by_us : 0;
+        }
+        for (size_t m = 0; m < in->rule->n_metrics; m++) {
+            if (in->series[m]) {
+                d->hooks->shift(in->series[m], by_us);
+            }
+        }
+        in->due_wall += in->due_wall != INT64_MAX ? by_us : 0;
+    }
+    for (uint32_t c = 0; c < device->n_cells; c++) {
+        if (device->cells[c].at.us > INT64_MIN) {
+            device->cells[c].at = wall_shifted(device->cells[c].at, by_us);
+        }
+    }
+    if (device->newest.us != INT64_MIN) {
+        device->newest = wall_shifted(device->newest, by_us);
+    }
+    device->lists_ahead = device->lists_ahead || (!device->bound && by_us < 0);
+}
+
 static bool is_back(const struct device *device, struct wall at)
 {
     return device->newest.us != INT64_MIN &&

@@ -11,6 +11,14 @@
 /* "Now" on the device's timeline (SPEC 4.5). Before its first reading: INT64_MIN. */
 struct wall device_now(const struct device *device, struct mono now);
 
+/* A timeline of arrivals runs along with the gateway's clock, whose corrections are not
+ * the device's affair: by how much is the device's past to move so that this message,
+ * timed by its arrival, is not older than it (a gateway that started with a clock that is
+ * behind)? 0: not at all. */
+int64_t device_clock_moved(const struct device *device, const struct message *m);
+/* Moves the device's past, what is stored in Valkey included: nothing happens to it. */
+void device_shift(const struct devices *d, struct device *device, int64_t by_us);
+
 /* Would this message's time show that the device's clock was set back for good, so that
  * its windows start anew there (SPEC 4.4)? Changes nothing; device_clock_note() takes the
  * time into account. */

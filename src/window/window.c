@@ -505,6 +505,17 @@ enum window_push window_push(struct window *w, struct point p, size_t *ret_expir
     return outcome;
 }
 
+void window_shift(struct window *w, int64_t by_us)
+{
+    for (uint64_t i = w->first; i < window_end(w); i++) {
+        slot(w, i)->at = wall_shifted(slot(w, i)->at, by_us);
+    }
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        struct span *s = &w->spans[i];
+        s->origin_at = wall_shifted(s->origin_at, by_us); /* figures over time stay */
+    }
+}
+
 /* --- reading --- */
 
 size_t window_count(const struct window *w)

@@ -66,6 +66,9 @@ enum window_push window_would(const struct window *w, struct point p);
 enum window_push window_push(struct window *w, struct point p, size_t *ret_expired,
                              size_t *ret_over);
 
+/* The clock that gave the times was set: every reading moves by so much. O(n). */
+void window_shift(struct window *w, int64_t by_us);
+
 size_t window_count(const struct window *w);              /* readings in the ring */
 struct point window_at(const struct window *w, size_t i); /* 0: the oldest */
 struct wall window_newest(const struct window *w);        /* {INT64_MIN} when empty */

@@ -543,6 +543,127 @@ START_TEST(test_clears_the_very_topic_that_was_retained)
 }
 END_TEST
 
+/* What every event says but for its times, which are the clock's: one line each. */
+static char *kinds(const struct world *w)
+{
+    static const char *const members[] = {"\"alert_type\"", "\"rule_id\"",
+                                          "\"device_id\"",  "\"trigger_count\"",
+                                          "\"value\"",      "\"event_type\""};
+    struct buffer out = {0};
+    char *text = text_dup(buffer_view(&w->events));
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+            const char *at = strstr(line, members[i]);
+            buffer_put(&out, at, strcspn(at, ",}"));
+            buffer_char(&out, ' ');
+        }
+        buffer_char(&out, '\n');
+    }
+    free(text);
+    char *kinds = text_dup(buffer_view(&out));
+    buffer_finish(&out);
+    return kinds;
+}
+
+static const char *const clock_rules =
+    "rules:\n"
+    "  - {id: a, when: x > 8, for: 5s, keep_firing_for: 7s, repeat: 20s}\n"
+    "  - {id: b, when: 'avg(x, 20s) > 5', cooldown: 60s, escalate: {after: 40s}}\n"
+    "  - {id: c, when: 'max(x, #3) > 8 and slope(x, 60s) > 0'}\n"
+    "  - {id: d, when: 'held(x > 4, 4s) or min(x, 10s, #4) < 1'}\n"
+    "  - {id: e, when: 'count(x, 10s) < 2'}\n"
+    "  - {id: f, when: 'silent(15s) or absent(x, 20s)', for: 5s}\n"
+    "  - {id: g, when: x > 5, on_no_data: resolve, no_data_after: 30s}\n";
+
+/* The wall clock is set ten years ahead or back, once or there and back: no alert is
+ * another, neither of devices that are timed by arrival nor of those that say the time
+ * themselves (and are not believed while the gateway's clock is behind theirs). */
+START_TEST(test_wall_clock_stepped_by_ten_years_changes_no_alert)
+{
+    enum { LINES = 1500 };
+    const int64_t years = 3652 * DAY;
+    const int64_t steps[][2] = {
+        {0, 0}, {years, years}, {-years, -years}, {years, 0}, {-years, 0}};
+    char *expected = NULL, topic[32], payload[128];
+    for (size_t run = 0; run < sizeof steps / sizeof steps[0]; run++) {
+        struct world w;
+        uint64_t seed = (uint64_t)_i + 7;
+        begin(&w, clock_rules);
+        for (int i = 0; i < LINES; i++) {
+            uint64_t gap = next_random(&seed) % 40 == 0 ? 40000 : 2000;
+            pass(&w, (int64_t)(next_random(&seed) % gap) * US_PER_MS);
+            w.stepped_us = steps[run][0] * (i >= LINES / 3);
+            w.stepped_us = i >= 2 * LINES / 3 ? steps[run][1] : w.stepped_us;
+            unsigned d = (unsigned)(next_random(&seed) % 4);
+            snprintf(topic, sizeof topic, "t/acme/d/d%u%s", d,
+                     next_random(&seed) % 15 == 0 ? "/beat" : "");
+            int n = snprintf(payload, sizeof payload, "{\"metrics\":{\"x\":%u}",
+                             (unsigned)(next_random(&seed) % 12));
+            snprintf(payload + n, sizeof payload - (size_t)n,
+                     d < 2 ? "}" : ",\"ts\":%lld}",
+                     (long long)(T0 + DAY + w.at_us) / US_PER_MS);
+            say(&w, topic, payload);
+        }
+        pass(&w, 100 * US_PER_S);
+        char *got = kinds(&w);
+        if (run == 0) {
+            expected = got;
+            ck_assert_uint_gt(strlen(expected), 50000);
+        } else {
+            size_t same = 0;
+            while (got[same] && got[same] == expected[same]) {
+                same++;
+            }
+            ck_assert_msg(strcmp(got, expected) == 0, "steps %zu: from byte %zu: %.200s",
+                          run, same, got + same);
+            free(got);
+        }
+        end(&w);
+    }
+    free(expected);
+}
+END_TEST
+
+/* A member of each event's payload, as it stands there, each on a line. */
+static char *members(const struct world *w, const char *name)
+{
+    struct buffer out = {0};
+    char key[64], *text = text_dup(buffer_view(&w->events));
+    snprintf(key, sizeof key, "\"%s\":", name);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        const char *at = strstr(line, key) + strlen(key);
+        buffer_put(&out, at, strcspn(at, ",}"));
+        buffer_char(&out, '\n');
+    }
+    free(text);
+    char *found = text_dup(buffer_view(&out));
+    buffer_finish(&out);
+    return found;
+}
+
+/* The device's clock falls back a day: its windows start anew there, its alert goes on
+ * and remains the one that it was (SPEC 4.4, 6.2). */
+START_TEST(test_alert_keeps_its_id_when_the_devices_clock_is_set_back)
+{
+    struct world w;
+    char payload[96];
+    begin(&w, "rules: [{id: r, when: x > 5, repeat: 10m}]");
+    for (int i = 0; i < 20; i++) {
+        snprintf(payload, sizeof payload, "{\"ts\":%lld,\"metrics\":{\"x\":%d}}",
+                 (long long)(T0 + w.at_us) / US_PER_S - (i > 5 ? 86400 : 0),
+                 i < 19 ? 9 : 1);
+        say(&w, "t/acme/d/d1", payload);
+        pass(&w, 60 * US_PER_S);
+    }
+    char *ids = members(&w, "alert_id");
+    ck_assert_str_eq(events(&w), "OPEN r d1\nREPEATED r d1\nCLOSED r d1\n");
+    ck_assert_int_eq(strncmp(ids, ids + 35, 35), 0);
+    ck_assert_int_eq(strncmp(ids, ids + 70, 35), 0);
+    free(ids);
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_a_corrected_clock_forgets_no_device)
 {
     struct world w;
@@ -711,6 +832,8 @@ int main(void)
     tcase_add_test(t, test_redelivery_by_sequence_changes_nothing);
     tcase_add_test(t, test_sequence_memory_follows_its_entry_over_a_reload);
     tcase_add_test(t, test_clears_the_very_topic_that_was_retained);
+    tcase_add_loop_test(t, test_wall_clock_stepped_by_ten_years_changes_no_alert, 0, 3);
+    tcase_add_test(t, test_alert_keeps_its_id_when_the_devices_clock_is_set_back);
     tcase_add_test(t, test_a_corrected_clock_forgets_no_device);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);

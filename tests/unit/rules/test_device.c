@@ -61,6 +61,10 @@ static void replaced(void *ctx, struct instance *to, struct instance *from)
     (void)to;
     (void)from;
 }
+static void shift(struct series *s, int64_t by_us)
+{
+    window_shift(s->window, by_us);
+}
 static void leaving(void *ctx, struct instance *i, const char *reason)
 {
     (void)ctx;
@@ -68,9 +72,19 @@ static void leaving(void *ctx, struct instance *i, const char *reason)
     left++;
     snprintf(left_reason, sizeof left_reason, "%s", reason);
 }
-static const struct rules_hooks hooks = {NULL,    open_series, close_series, window_of,
-                                         always,  never,       unload,       restart,
-                                         inherit, replaced,    leaving};
+static const struct rules_hooks hooks = {
+    .open = open_series,
+    .close = close_series,
+    .window = window_of,
+    .readable = always,
+    .degraded = never,
+    .unload = unload,
+    .restart = restart,
+    .shift = shift,
+    .inherit = inherit,
+    .replaced = replaced,
+    .leaving = leaving,
+};
 
 static struct loaded l;
 static struct devices devices;
@@ -281,6 +295,45 @@ START_TEST(test_time_across_a_restart_is_never_negative)
 }
 END_TEST
 
+/* A gateway without a battery clock starts an hour in the past, and its timeline of
+ * arrivals moves there with it; a device that says the time itself is another matter. */
+START_TEST(test_timeline_of_arrivals_moves_with_the_gateways_clock)
+{
+    const int64_t t0 = INT64_C(1767225600000000), hour = 3600 * US_PER_S;
+    begin("rules: [{id: a, when: 'avg(t, 5m) > 1', for: 1m}]");
+    struct device *d = get("acme", "d1");
+    const struct reading reading = {TEXT("t"), 1};
+    struct message m = {
+        .at = {t0 - hour}, .at_is_arrival = true, .readings = &reading, .n_readings = 1};
+    ck_assert_int_eq(device_clock_moved(d, &m), 0); /* it has no past */
+    d->newest.us = t0;
+    d->has_reading = true;
+    for (int own = 0; own < 2; own++) {
+        d->by_arrival = !own;
+        ck_assert_int_eq(device_clock_moved(d, &m), -hour);
+        m.at.us = t0 - 3 * US_PER_S; /* what it says itself may be ahead of arrival */
+        ck_assert_int_eq(device_clock_moved(d, &m), own ? 0 : -3 * US_PER_S);
+        m.at.us = t0 + hour;
+        ck_assert_int_eq(device_clock_moved(d, &m), 0);
+        m.at.us = t0 - hour;
+        m.n_readings = 0; /* a heartbeat does not lead a timeline of readings */
+        ck_assert_int_eq(device_clock_moved(d, &m), 0);
+        m.n_readings = 1;
+        m.at_is_arrival = false; /* late, or its own clock was set back */
+        ck_assert_int_eq(device_clock_moved(d, &m), 0);
+        m.at_is_arrival = true;
+    }
+    window_push(d->instances[0]->series[0]->window, (struct point){{t0}, 1}, NULL, NULL);
+    d->instances[0]->alert =
+        (struct alert_state){.phase = ALERT_PENDING, .onset = {t0 - 5}};
+    device_shift(&devices, d, -hour);
+    ck_assert_int_eq(d->newest.us, t0 - hour);
+    ck_assert_int_eq(d->instances[0]->alert.onset.us, t0 - hour - 5);
+    ck_assert_int_eq(window_newest(d->instances[0]->series[0]->window).us, t0 - hour);
+    end();
+}
+END_TEST
+
 START_TEST(test_stored_alert_survives_as_text)
 {
     begin("rules: [{id: a, when: t > 1, name: 'A b'}]");
@@ -390,6 +443,7 @@ int main(void)
     tcase_add_test(t, test_silence_counts_only_while_subscribed);
     tcase_add_test(t, test_device_state_survives_as_text);
     tcase_add_test(t, test_time_across_a_restart_is_never_negative);
+    tcase_add_test(t, test_timeline_of_arrivals_moves_with_the_gateways_clock);
     tcase_add_test(t, test_stored_alert_survives_as_text);
     tcase_add_test(t, test_reload_keeps_unchanged_rules_and_closes_removed_ones);
     tcase_add_test(t, test_condition_duration_breaks_at_false_and_lasts_by_silence);

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "window/order.h"
 
@@ -422,6 +423,34 @@ START_TEST(test_ten_million_readings_leave_no_drift)
 }
 END_TEST
 
+/* Ten years later or earlier, every function says the same, and goes on to. */
+START_TEST(test_window_that_was_shifted_goes_on_as_before)
+{
+    enum { N = 500, AT = 300 };
+    const int64_t by[] = {0, 3652 * 86400 * S, -3652 * 86400 * S};
+    static double values[3][N][FN_N];
+    for (size_t run = 0; run < 3; run++) {
+        random_state = 5;
+        start_one(60 * S, 0, ALL);
+        int64_t at = INT64_C(1767225600) * S;
+        for (int i = 0; i < N; i++) {
+            at += (int64_t)(uniform() * (double)S);
+            push(at + (i < AT ? 0 : by[run]), uniform() * 100);
+            if (i == AT - 1) {
+                window_shift(w, by[run]);
+                ck_assert_int_eq(window_newest(w).us, at + by[run]);
+            }
+            for (unsigned fn = 0; fn < FN_N; fn++) {
+                values[run][i][fn] = value((enum window_fn)fn);
+            }
+        }
+        stop();
+    }
+    ck_assert_int_eq(memcmp(values[0], values[1], sizeof values[0]), 0);
+    ck_assert_int_eq(memcmp(values[0], values[2], sizeof values[0]), 0);
+}
+END_TEST
+
 START_TEST(test_figures_recover_as_soon_as_a_huge_value_left)
 {
     static const double huge[] = {1e6, 1e9, 1e15, 1e150, 1e308};
@@ -523,6 +552,7 @@ int main(void)
     tcase_add_test(t, test_window_gives_memory_back_when_it_shrank);
     tcase_add_test(t, test_times_at_the_ends_of_the_calendar_do_no_harm);
     tcase_add_test(t, test_ten_million_readings_leave_no_drift);
+    tcase_add_test(t, test_window_that_was_shifted_goes_on_as_before);
     tcase_add_test(t, test_figures_recover_as_soon_as_a_huge_value_left);
     tcase_add_test(t, test_order_finds_what_sorting_finds);
     tcase_add_test(t, test_order_stays_fast_for_sorted_input);

@@ -89,7 +89,8 @@ int command_replay(int argc, char **argv)
     if (!o.config) {
         return usage_error("replay", "needs -c FILE", NULL);
     }
-    o.progress = isatty(STDERR_FILENO);
+    /* Not amid the alerts, where both go to one terminal. */
+    o.progress = isatty(STDERR_FILENO) && (o.summary || !isatty(STDOUT_FILENO));
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT); /* counted, and told at the end */
     return replay_run(&o, stdout, stderr) ? 0 : 1;
 }

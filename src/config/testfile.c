@@ -213,8 +213,9 @@ void test_file_free(struct test_file *f)
     }
 }
 
-enum brink_status test_file_parse(const char *path, struct text yaml, bool no_files,
-                                  struct problems *problems, struct test_file **ret_file)
+static enum brink_status parse(const char *path, struct text yaml, bool no_files,
+                               bool faulty_too, struct problems *problems,
+                               struct test_file **ret_file)
 {
     size_t errors = problems->errors;
     struct document document = {0};
@@ -234,17 +235,19 @@ enum brink_status test_file_parse(const char *path, struct text yaml, bool no_fi
                     document.root ? document.root->at : (struct position){path, 0, 0},
                     "a test file is a mapping of keys and values, such as `tests:`");
     }
+    bool faulty = problems->errors > errors;
     struct test_file *file = NULL;
-    if (status == BRINK_OK && !r.failed && problems->errors == errors) {
+    if (status == BRINK_OK && !r.failed && d.f.config && (!faulty || faulty_too)) {
         file = malloc(sizeof *file);
     }
     if (file) {
         *file = d.f;
         *ret_file = file;
+        status = faulty ? BRINK_E_SYNTAX : BRINK_OK;
     } else {
         finish_file(&d.f);
         if (status == BRINK_OK || status == BRINK_E_SYNTAX) {
-            status = problems->errors > errors ? BRINK_E_SYNTAX : BRINK_E_NOMEM;
+            status = faulty ? BRINK_E_SYNTAX : BRINK_E_NOMEM;
         }
     }
     strings_free(&d.rule_files);
@@ -252,14 +255,20 @@ enum brink_status test_file_parse(const char *path, struct text yaml, bool no_fi
     return status;
 }
 
-enum brink_status test_file_load(const char *path, struct problems *problems,
-                                 struct test_file **ret_file)
+enum brink_status test_file_parse(const char *path, struct text yaml, bool no_files,
+                                  struct problems *problems, struct test_file **ret_file)
+{
+    return parse(path, yaml, no_files, false, problems, ret_file);
+}
+
+enum brink_status test_file_load_faulty(const char *path, struct problems *problems,
+                                        struct test_file **ret_file)
 {
     struct buffer bytes = {0};
     enum brink_status status = file_read(path, CONFIG_FILE_BYTES_MAX, problems,
                                          (struct position){path, 0, 0}, &bytes);
     if (status == BRINK_OK) {
-        status = test_file_parse(path, buffer_view(&bytes), false, problems, ret_file);
+        status = parse(path, buffer_view(&bytes), false, true, problems, ret_file);
     }
     buffer_finish(&bytes);
     return status;

@@ -104,11 +104,13 @@ struct test_file {
     size_t n_cases;
 };
 
-/* Loads FILE and the rule files it names; every problem is told. E_SYNTAX: nothing is
- * returned. E_IO, E_LIMIT (told), E_NOMEM. */
-enum brink_status test_file_load(const char *path, struct problems *problems,
-                                 struct test_file **ret_file) BRINK_MUST_CHECK;
-/* The same from memory. no_files: rule files are not looked for. */
+/* Loads FILE and the rule files it names; every problem is told. E_SYNTAX: there was an
+ * error; the file is handed out all the same where there is enough of it to look for
+ * further ones, else *ret_file stays NULL. E_IO, E_LIMIT (told), E_NOMEM. */
+enum brink_status test_file_load_faulty(const char *path, struct problems *problems,
+                                        struct test_file **ret_file) BRINK_MUST_CHECK;
+/* From memory, handed out only without an error. no_files: rule files are not looked for.
+ */
 enum brink_status test_file_parse(const char *path, struct text yaml, bool no_files,
                                   struct problems *problems,
                                   struct test_file **ret_file) BRINK_MUST_CHECK;

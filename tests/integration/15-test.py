@@ -214,6 +214,18 @@ tests:
                      "1 file could not be run"):
             self.assertIn(line, told)
 
+    def test_faults_of_form_hide_none_of_the_rules(self):
+        told = self.refused("""
+start: someday
+rules: [{id: a, when: averge(t) > 1}, {id: b, when: t > 1, colour: red}]
+input: [{topic: nobody/listens}]
+expect: [{at: 1s, alerts: [{rule: b}], fring: []}]
+""")
+        for line in ("t.yaml:2:8: `start` must be", "t.yaml:3:23: ", "t.yaml:3:60: unknown key `colour`",
+                     "t.yaml:5:40: unknown key `fring`"):
+            self.assertIn(line, told)
+        self.assertNotIn("no rule", told)
+
     def test_rules_and_topics_that_are_not_there(self):
         told = self.refused(HOT + """
 start: someday

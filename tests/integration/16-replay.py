@@ -5,8 +5,10 @@ import datetime
 import importlib
 import json
 import os
+import pty
 import random
 import re
+import select
 import subprocess
 import unittest
 
@@ -388,6 +390,26 @@ hot: 3 times, for 4m 42s in all, 1m 34s the longest, 3 still firing at the end
         self.assertEqual(status, 0)
         for option in ("--from", "--to", "--rule", "--device", "--summary", "--store"):
             self.assertIn(option, out)
+
+    def test_progress_is_for_terminals_alone(self):
+        self.hot()
+        terminal, end = pty.openpty()
+        process = subprocess.Popen([BRINK, "replay", "-c", self.folder / "c.yaml", "-"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, stderr=end)
+        os.close(end)
+        seen, k = b"", 0
+        while b"\r\x1b[K" not in seen and k < 2000 * PATIENCE:
+            k += 1
+            process.stdin.write(json.dumps(self.line(k, {"metrics": {"t": 1}})).encode() + b"\n")
+            process.stdin.flush()
+            if select.select([terminal], [], [], 0.01)[0]:
+                seen += os.read(terminal, 4096)
+        process.stdin.close()
+        self.assertRegex(seen, rb"2026-01-01T.*Z  \d+ messages, 0 alerts")
+        self.assertEqual(process.wait(20 * PATIENCE), 0)
+        os.close(terminal)
+        _, err = self.replay(self.folder / "recording.jsonl")
+        self.assertNotIn("\r", err)
 
     def test_output_that_nobody_takes(self):
         path = self.hot(n=50, devices=3000)

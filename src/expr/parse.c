@@ -502,7 +502,7 @@ enum brink_status expr_parse(struct text source, struct expr **ret_tree,
                              struct expr_error *ret_error)
 {
     struct parser p = {.lexer = {.source = source, .column = 1, .error = ret_error}};
-    ret_error->message[0] = '\0';
+    *ret_error = (struct expr_error){.column = 1};
     if (!source.p) {
         p.lexer.source.p = "";
     }

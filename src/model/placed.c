@@ -6,7 +6,8 @@ struct position placed_position(const struct placed *p, size_t offset)
 {
     struct position at = p->at;
     size_t from = 0;
-    for (const struct place_mark *m = p->marks; m && m->offset <= offset; m++) {
+    for (const struct place_mark *m = p->marks;
+         m && m->offset <= offset && m->offset != PLACE_MARKS_END; m++) {
         at.line = m->line;
         at.column = m->column;
         from = m->offset;

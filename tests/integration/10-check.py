@@ -155,6 +155,13 @@ rules:
         self.rules("rules:\n  - id: x\n    when: temp > 3\n    message: >\n      too warm,\n      {valu}\n")
         self.assertProblem(self.problems(), "a.yaml", 6, 7, "did you mean {value}")
 
+    def test_expression_of_any_style_loads(self):
+        for text in (">\n      temp > 3\n      and hum > 4", "|\n      temp > 3\n      and hum > 4",
+                     '"temp > 3\n      and hum > 4"', "temp > 3\n      and hum > 4"):
+            with self.subTest(text):
+                self.rules("rules:\n  - id: x\n    when: " + text + "\n")
+                self.assertEqual(self.problems(0), [])
+
     def test_comment_that_ate_an_expression_is_named(self):
         self.rules("rules:\n  - id: x\n    when: max(temp, #5) > 8\n")
         self.assertProblem(self.problems(), "a.yaml", 3, 20, "begins a comment.*quotes")

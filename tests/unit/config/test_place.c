@@ -99,6 +99,7 @@ static size_t check_places(const char *file)
                       file);
         compared++;
     }
+    (void)placed_position(&placed, SIZE_MAX); /* beyond the text: somewhere */
     /* The end is right behind the last character, or behind the quote. */
     struct position end = place_find(&source, n->text.n);
     ck_assert_uint_eq(end.line, before.line);

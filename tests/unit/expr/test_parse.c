@@ -319,8 +319,10 @@ START_TEST(test_a_failure_replaces_a_warning)
     struct expr *e = parsed(TEXT("a-b > 1 > 2"));
     ck_assert_ptr_null(e);
     ck_assert_uint_eq(error.column, 9);
+    memset(&error, 'x', sizeof error);
     e = parsed(TEXT("a > 1"));
     ck_assert_str_eq(error.message, "");
+    ck_assert_uint_eq(error.offset, 0);
     expr_free(e);
 }
 END_TEST

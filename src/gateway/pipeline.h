@@ -100,8 +100,8 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
                                   struct ruleset *rules,
                                   struct instant now) BRINK_MUST_CHECK;
 
-/* A clean stop: writes every device's state and what history still has to write, at most
- * timeout_us. */
+/* A clean stop: writes every device's state and what history still has to write, and
+ * decides on what that changed; at most timeout_us. */
 void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us);
 
 /* Every alert that is pending or firing, in no particular order, with the time that it is

@@ -496,6 +496,11 @@ void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us)
     p->now = now;
     save_alive(p);
     save_devices(p, SIZE_MAX);
-    history_flush(p->history, timeout_us);
+    history_flush(p->history, timeout_us / 2);
+    /* What was written only now may have to fire, and after the next start nobody would
+     * look at it. */
+    follow_history(p);
+    save_devices(p, SIZE_MAX);
+    history_flush(p->history, timeout_us / 2);
     p->sink.commit(p->sink.ctx, now.mono);
 }

@@ -7,7 +7,11 @@
 
 /* Older microhttpd headers use types that these bring. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,12 +19,16 @@
 #include <microhttpd.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 
 struct http {
     struct MHD_Daemon *daemon;
     void (*read)(void *ctx, struct http_health *ret_health);
     void *ctx;
+    struct log_limit limit;
 };
+
+#define EXHAUSTED_PAUSE_MS 100
 
 static void put_gauge(struct buffer *b, const char *name, const char *help, double value)
 {
@@ -126,6 +134,27 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     return answer(c, MHD_HTTP_NOT_FOUND, "text/plain", &body);
 }
 
+/* The library's own words. Where the process has no descriptor left to accept with, it
+ * tries again at once and for ever, keeping a processor busy: this is the one place to
+ * slow it down. */
+static void on_library_message(void *ctx, const char *format, va_list args)
+{
+    struct http *h = ctx;
+    bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    char text[256];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the library's */
+    (void)vsnprintf(text, sizeof text, format, args);
+#pragma GCC diagnostic pop
+    text[strcspn(text, "\n")] = '\0';
+    log_limited(&h->limit, clock_system.mono(clock_system.ctx),
+                exhausted ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "http",
+                LOG_S("why", text));
+    if (exhausted) {
+        (void)poll(NULL, 0, EXHAUSTED_PAUSE_MS);
+    }
+}
+
 struct http *http_start(const char *host, uint16_t port,
                         void (*read)(void *ctx, struct http_health *ret_health),
                         void *ctx)
@@ -143,10 +172,12 @@ struct http *http_start(const char *host, uint16_t port,
     if (rc == 0 && h) {
         h->read = read;
         h->ctx = ctx;
-        unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+        unsigned flags =
+            MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG;
         flags |= found->ai_family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0;
         h->daemon = MHD_start_daemon(
-            flags, port, NULL, NULL, on_request, h, MHD_OPTION_SOCK_ADDR, found->ai_addr,
+            flags, port, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER,
+            on_library_message, h, MHD_OPTION_SOCK_ADDR, found->ai_addr,
             MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S, MHD_OPTION_END);
     }

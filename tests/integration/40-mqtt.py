@@ -271,7 +271,9 @@ class Mqtt(Case):
         between = self.through_proxy({"telemetry": [
             {"topic": "tenant/{tenant}/device/{device}/telemetry"},
             {"topic": "secret/{device}", "format": "value", "metric": "m"}]})
-        between.alter(lambda data: data[:-1] + b"\x87" if SUBACK in mqtt.kinds(data) else None)
+        refusals = [b"\x87"]  # one
+        between.alter(lambda data: data[:-1] + refusals.pop()
+                      if refusals and SUBACK in mqtt.kinds(data) else None)
         self.brink.start(ready=False)
         self.logged("refused a subscription.*reason=135")
         self.assertEqual(self.brink.http("/readyz")[0], 503)

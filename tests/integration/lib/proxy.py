@@ -11,12 +11,11 @@ class Proxy:
 
     stall()   bytes stop in both directions, connections stay open
     refuse()  open connections are reset, new ones are closed at once
-    alter(f)      the first piece for which f(piece) is bytes goes on as those, once
     delay(s)  every piece waits s seconds
     block(b)  connections whose first bytes have b in them are reset, now and from now on; None: no more
-    cut(n)    connections are reset after n more bytes from the server (0: now)
+    cut(n)    connections are reset after n more bytes from the server, or from the client (0: now)
     cut_before(f)  the connection is reset in place of the first piece for which f(piece) is true, once
-    alter(f)      the first piece for which f(piece) is bytes goes on as those, once
+    alter(f, of_server)  pieces for which f(piece) is bytes go on as those: of both sides, or of the server
     heal()    as at the start
     """
 
@@ -24,7 +23,9 @@ class Proxy:
         self.target = target
         self._stalled = threading.Event()
         self._refusing, self._delay, self._left, self._stop = False, 0.0, None, False
-        self._blocked, self._first, self._before, self._alter = None, {}, None, None
+        self._left_of_client = False
+        self._blocked, self._first, self._before = None, {}, None
+        self._alter, self._alter_server = None, False
         self._pairs, self._lock = set(), threading.Lock()
         self.accepted = 0
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -49,17 +50,17 @@ class Proxy:
     def delay(self, seconds):
         self._delay = seconds
 
-    def cut(self, after=0):
+    def cut(self, after=0, of_client=False):
         if after:
-            self._left = after
+            self._left, self._left_of_client = after, of_client
         else:
             self._cut_all()
 
     def cut_before(self, true_of):
         self._before = true_of
 
-    def alter(self, to):
-        self._alter = to
+    def alter(self, to, of_server=False):
+        self._alter, self._alter_server = to, of_server
 
     def heal(self):
         self._refusing, self._delay, self._left, self._blocked = False, 0.0, None, None
@@ -135,14 +136,14 @@ class Proxy:
                     if self._before is not None and self._before(data):
                         self._before = None
                         raise ConnectionError
-                    altered = self._alter(data) if self._alter is not None else None
-                    if altered is not None:
-                        self._alter, data = None, altered
+                    if self._alter is not None and (source is server or not self._alter_server):
+                        altered = self._alter(data)
+                        data = data if altered is None else altered
                     if self._delay:
                         time.sleep(self._delay)
                     while self._stalled.is_set():  # read already, not yet passed on
                         time.sleep(0.005)
-                    if source is server and self._left is not None:
+                    if (source is client) == self._left_of_client and self._left is not None:
                         data, self._left = data[: self._left], self._left - len(data)
                     (server if source is client else client).sendall(data)
                     if self._left is not None and self._left <= 0:

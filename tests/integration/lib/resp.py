@@ -7,6 +7,32 @@ class ErrorAnswer(Exception):
     """Valkey answered with an error."""
 
 
+def answers(data):
+    """How many whole answers stand in these bytes."""
+    count, at = 0, 0
+
+    def past(at):
+        end = data.index(b"\r\n", at)
+        kind, number = data[at : at + 1], data[at + 1 : end]
+        at = end + 2
+        if kind == b"$" and number != b"-1":
+            at += int(number) + 2
+        elif kind == b"*":
+            for _ in range(max(0, int(number))):
+                at = past(at)
+        if at > len(data):
+            raise ValueError
+        return at
+
+    try:
+        while at < len(data):
+            at = past(at)
+            count += 1
+    except ValueError:
+        pass
+    return count
+
+
 class Client:
     def __init__(self, address, username=None, password=None, db=0, timeout=10):
         """address: a path of a unix socket, or a port on the loopback address."""

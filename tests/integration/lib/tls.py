@@ -8,7 +8,8 @@ import subprocess
 class Certificates:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self._make("ca", ["-x509", "-days", "2"], "/CN=test authority")
+        self._make("ca", ["-x509", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign"],
+                   "/CN=test authority")
         self._issue("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
         self._issue("other", "subjectAltName=DNS:other.example")
         self._issue("client", "extendedKeyUsage=clientAuth")

@@ -1,0 +1,122 @@
+"""{broker, Valkey, both} x {down, frozen, slow, cutting, refusing, back} x {start, run, reload, stop}."""
+
+import time
+
+import faults
+from cells import Cell
+from rig import BACK_BOUND, RELOAD_BOUND, START_BOUND, STOP_BOUND, TIMEOUT, wait_for
+
+TARGETS = {"broker": "the broker", "valkey": "Valkey", "both": "both"}
+WORDS = {"down": "down", "frozen": "frozen", "slow": "slow", "cutting": "cutting connections in the middle of packets",
+         "refusing": "refusing connections", "back": "down, and back meanwhile"}
+
+
+KNOWN_BOUND = 5  # seconds that are enough to see that a cell which cannot hold does not
+HOLD = 5  # seconds of a fault at run, long enough for a keep-alive of 2 s to notice
+
+
+def at_run(site, fault, plain):
+    site.before()
+    fault.begin()
+    fault.meanwhile()
+    with site.quiet():
+        until = time.monotonic() + HOLD
+        if not fault.silences_devices:
+            site.within(wait=False)
+        if plain:
+            site.plain_alerts_go_on()
+        wait_for(lambda: time.monotonic() > until, "the fault to last", HOLD + 1)
+        site.alive()
+    fault.end()
+    if fault.silences_devices:
+        site.within()
+
+
+def at_start(site, fault, plain):
+    site.before()
+    site.stops_cleanly()
+    fault.begin()
+    if not fault.silences_devices:
+        site.within()
+    fault.meanwhile()
+    site.brink.start(ready=False)
+    site.alive()
+    if plain:
+        site.brink.wait_ready(START_BOUND)
+        site.plain_alerts_go_on()
+    fault.end()
+    if fault.silences_devices:
+        site.within()
+
+
+def at_reload(site, fault, plain):
+    site.before()
+    fault.begin()
+    if not fault.silences_devices:
+        site.within(wait=False)
+    fault.meanwhile()
+    site.reloads_whole_or_not()
+    if plain:
+        site.more_in_force()
+        site.plain_alerts_go_on()
+    site.alive()
+    fault.end()
+    if fault.silences_devices:
+        site.within()
+    if not plain:
+        site.more_in_force()
+
+
+def at_stop(site, fault, _):
+    site.before()
+    fault.begin()
+    if not fault.silences_devices:
+        site.within(wait=False)
+    fault.meanwhile()
+    site.stops_cleanly()
+    fault.end()
+    site.brink.start(ready=False)
+    site.brink.wait_ready(BACK_BOUND)
+    if fault.silences_devices:
+        site.within()
+
+
+MOMENTS = {"start": at_start, "run": at_run, "reload": at_reload, "stop": at_stop}
+
+PLAIN = f"alerts without a window go on, one stall of at most {TIMEOUT:g} s"
+HOLDS = {
+    "start": {True: f"answers within {START_BOUND} s and is ready; {PLAIN}",
+              False: f"answers within {START_BOUND} s"},
+    "run": {True: f"{PLAIN}; neither processor nor log is busy",
+            False: "stays alive; neither processor nor log is busy"},
+    "reload": {True: f"bad rules change nothing, good ones are in force within {RELOAD_BOUND} s; {PLAIN}",
+               False: f"bad rules change nothing, good ones are taken within {RELOAD_BOUND} s"},
+    "stop": {True: f"exit status 0 within {STOP_BOUND} s", False: f"exit status 0 within {STOP_BOUND} s"},
+}
+AFTERWARDS = "afterwards no alert is lost or doubled and Valkey's windows are those of an undisturbed run"
+
+
+UNWRITTEN = ("readings that came while Valkey could not be asked are in memory alone until it is back: a stop forgets "
+             "them (alerts without a window, and all that was written before, are as they must be)")
+FORGETS = {("valkey", "down"), ("valkey", "frozen"), ("valkey", "slow"), ("valkey", "refusing"), ("both", "slow")}
+
+
+def make(target, kind, moment):
+    forgets = moment == "stop" and (target, kind) in FORGETS
+    # Where the broker's side is disturbed alerts come late; what is slow at it is within bounds all the same.
+    plain = target == "valkey" and kind != "back"
+
+    def run(site):
+        site.bound = KNOWN_BOUND if forgets else BACK_BOUND
+        site.arrange()
+        MOMENTS[moment](site, faults.make(site, target, kind), plain)
+        site.whole()
+        if moment in ("run", "reload"):
+            site.no_descriptor_lost()
+
+    return Cell(group="Servers", name=f"{target}-{kind}-{moment}", what=f"{TARGETS[target]} {WORDS[kind]}",
+                moment=moment, holds=f"{HOLDS[moment][plain]}; {AFTERWARDS}", run=run,
+                cannot=UNWRITTEN if forgets else "")
+
+
+CELLS = [make(target, kind, moment) for target in TARGETS for kind in WORDS for moment in MOMENTS]

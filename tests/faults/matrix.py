@@ -93,7 +93,7 @@ HOLDS = {
                False: f"bad rules change nothing, good ones are taken within {RELOAD_BOUND} s"},
     "stop": {True: f"exit status 0 within {STOP_BOUND} s", False: f"exit status 0 within {STOP_BOUND} s"},
 }
-AFTERWARDS = "afterwards no alert is lost or doubled and Valkey's windows are those of an undisturbed run"
+AFTERWARDS = "afterwards as undisturbed"  # rig.Site.whole()
 
 
 UNWRITTEN = ("readings that came while Valkey could not be asked are in memory alone until it is back: a stop forgets "

@@ -12,8 +12,9 @@ def table(cells, outcome):
         if outcome[cell.name]:
             held = "yes"
         elif cell.cannot:
-            notes.append(cell.cannot)
-            held = f"no ({len(notes)})"
+            if cell.cannot not in notes:
+                notes.append(cell.cannot)
+            held = f"no ({notes.index(cell.cannot) + 1})"
         else:
             held = "**no**"
         lines.append(f"| {cell.what} | {cell.moment} | {cell.holds} | {held} |")

@@ -128,9 +128,10 @@ enum brink_status session_new(const struct config *config, struct inbox *inbox,
     return BRINK_OK;
 }
 
+/* QoS 0: what the connection takes arrives, and with another one it is said again. */
 static void say(struct session *s, const char *status)
 {
-    if (mqtt_publish(s->client, s->config->mqtt.status_topic, text_of(status), 1, true,
+    if (mqtt_publish(s->client, s->config->mqtt.status_topic, text_of(status), 0, true,
                      "application/json", STATUS_TAG) != BRINK_OK) {
         log_event(LOG_LEVEL_WARNING, "status not published",
                   LOG_S("topic", s->config->mqtt.status_topic));

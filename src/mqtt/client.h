@@ -15,7 +15,10 @@
  * Paho delivers them at the PUBREL with MQTT 3.1.1 (a new handle would answer it with
  * PUBCOMP, and the message were lost), and at the PUBLISH with MQTT 5 (a new handle would
  * deliver a repetition twice). The price: what was published or subscribed and not
- * answered before the loss is sent again by Paho, unasked, after the next connect.
+ * answered before the loss is sent again by Paho, unasked, after the next connect. And it
+ * must be published with QoS 0: where the write itself fails, Paho 1.3.12 frees topic and
+ * payload and yet keeps the message for that repetition (its issues 1592, 1621); the
+ * broker then gets garbage after every connect, and disconnects.
  * A process that is killed forgets that state in any case. */
 #ifndef BRINK_MQTT_CLIENT_H
 #define BRINK_MQTT_CLIENT_H

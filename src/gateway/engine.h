@@ -58,6 +58,7 @@ struct pipeline {
     struct mono subscribed_at, last_message;
     struct mono next_save, next_sweep;
     size_t sweep; /* place in the registry */
+    bool exact;   /* pipeline_set_exact() */
     bool devices_asked,
         devices_loaded; /* history_load_devices() was called, and is done */
     struct wall alive;  /* until when the last run was subscribed */

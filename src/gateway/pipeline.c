@@ -448,7 +448,9 @@ void pipeline_apply(struct pipeline *p, struct instant now)
         for (size_t k = 0; k < p->n_messages; k++) {
             struct mono arrived = p->messages[k].message->arrived;
             set_moment(p, arrived);
-            run_timers(p, (struct mono){arrived.us - 1}, SIZE_MAX);
+            if (p->exact) {
+                run_timers(p, (struct mono){arrived.us - 1}, SIZE_MAX);
+            }
             gate_advance(p);
             apply_message(p, &p->messages[k]);
         }
@@ -461,6 +463,11 @@ void pipeline_apply(struct pipeline *p, struct instant now)
     }
     decoder_reset(p->decoder);
     p->sink.commit(p->sink.ctx, now.mono); /* 5. durable before it is sent */
+}
+
+void pipeline_set_exact(struct pipeline *p)
+{
+    p->exact = true;
 }
 
 void pipeline_each_alert(const struct pipeline *p,

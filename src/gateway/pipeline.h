@@ -83,10 +83,14 @@ bool pipeline_is_loaded(const struct pipeline *p);
 void pipeline_add(struct pipeline *p, const struct raw_message *raw);
 /* Has the batch grown so large that it should be applied before more is added? */
 bool pipeline_is_full(const struct pipeline *p);
-/* Applies the batch and commits what it decided. What is due by time before a message
- * arrived comes before it, so that the outcome is the same however late the batch is
- * applied. */
+/* Applies the batch and commits what it decided. */
 void pipeline_apply(struct pipeline *p, struct instant now);
+/* Nothing holds messages up on their way here (a recording, a rule test): what is due by
+ * time before one of a batch arrived comes before it, so that the outcome is the same
+ * however the messages are cut into batches. Else, what is at hand is taken before
+ * anything is held to be due: a message may have waited behind a full inbox, or in the
+ * socket, and its device is not silent for that. */
+void pipeline_set_exact(struct pipeline *p);
 /* Everything that is due by time alone, and housekeeping. *ret_wake: to be called again
  * not later. */
 void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake);

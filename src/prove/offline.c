@@ -32,6 +32,7 @@ enum brink_status offline_new(const struct config *config, struct ruleset *rules
         free(o);
         return status;
     }
+    pipeline_set_exact(o->pipeline);
     pipeline_subscribed(o->pipeline, true, o->now.mono);
     step(o);
     offline_until(o, start);

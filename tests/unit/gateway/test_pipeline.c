@@ -301,8 +301,8 @@ static const char *const timed_rules =
     "  - {id: d, when: 'x > 8', repeat: 3s, escalate: {after: 5s}}\n"
     "  - {id: e, when: 'x > 3', on_no_data: resolve, no_data_after: 6s}\n";
 
-/* Here the clock goes on while messages wait to be applied: what becomes due in between
- * comes at its time, before the messages behind it. */
+/* Here the clock goes on while messages wait to be applied, and nothing held them up:
+ * what becomes due in between comes at its time, before the messages behind it. */
 START_TEST(test_waiting_in_a_batch_never_changes_an_outcome)
 {
     enum { LINES = 2000 };
@@ -313,6 +313,7 @@ START_TEST(test_waiting_in_a_batch_never_changes_an_outcome)
         struct world w;
         uint64_t gaps = (uint64_t)_i, seed = 3;
         begin(&w, timed_rules);
+        pipeline_set_exact(w.pipeline);
         pass(&w, 10 * US_PER_S);
         for (size_t i = 0; i < LINES; i++) {
             w.at_us += (int64_t)(next_random(&gaps) % (2 * US_PER_S));
@@ -335,6 +336,38 @@ START_TEST(test_waiting_in_a_batch_never_changes_an_outcome)
         end(&w);
     }
     free(one_by_one);
+}
+END_TEST
+
+/* Live, a batch may be applied late, and its messages may have waited before they were
+ * taken in: that is no silence, and no empty window by the device's own time. */
+START_TEST(test_what_is_at_hand_is_taken_before_anything_is_due)
+{
+    struct world w;
+    begin(&w, "rules: [{id: s, when: silent(5s)}, {id: c, when: 'count(x, 4s) < 1'}]");
+    pass(&w, 10 * US_PER_S);
+    add(&w, "t/acme/d/d1", "{\"ts\":1767225600,\"metrics\":{\"x\":1}}");
+    w.at_us += 8 * US_PER_S;
+    add(&w, "t/acme/d/d1", "{\"ts\":1767225603,\"metrics\":{\"x\":1}}");
+    pipeline_apply(w.pipeline, now(&w));
+    pass(&w, 3 * US_PER_S);
+    ck_assert_str_eq(events(&w), "");
+    pass(&w, 3 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN c d1\nOPEN s d1\n");
+    end(&w);
+}
+END_TEST
+
+START_TEST(test_a_window_that_emptied_while_its_batch_waited_is_seen)
+{
+    struct world w;
+    begin(&w, "rules: [{id: c, when: 'count(x, 4s) < 1'}]");
+    add(&w, "t/acme/d/d1", "{\"ts\":1767225600,\"metrics\":{\"x\":1}}");
+    w.at_us += 8 * US_PER_S;
+    pipeline_apply(w.pipeline, now(&w));
+    pass(&w, 0);
+    ck_assert_str_eq(events(&w), "OPEN c d1\n");
+    end(&w);
 }
 END_TEST
 
@@ -822,6 +855,8 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_batching_never_changes_an_outcome, 0, 5);
     tcase_add_loop_test(t, test_waiting_in_a_batch_never_changes_an_outcome, 0, 5);
+    tcase_add_test(t, test_what_is_at_hand_is_taken_before_anything_is_due);
+    tcase_add_test(t, test_a_window_that_emptied_while_its_batch_waited_is_seen);
     tcase_add_test(t, test_silence_raises_and_a_sign_of_life_resolves);
     tcase_add_test(t, test_time_without_a_subscription_is_no_silence);
     tcase_add_test(t, test_gap_of_one_metric_is_told_while_others_come);

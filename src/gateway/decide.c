@@ -97,6 +97,9 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         i->alert.cooldown_until.us <= m->now.us) {
         i->alert.cooldown_until.us = 0;
     }
+    if (!m->by_reading && (p->devices_loaded || i->device->heard)) {
+        device_mark_dirty(&p->devices, i->device); /* a timer may have begun or ended */
+    }
     if (!same_state(&before, &i->alert)) {
         store_state(p, i);
         if (n > 0 && events[0] == ALERT_OPEN && r->cooldown_us > 0) {

@@ -291,9 +291,6 @@ static void apply_value(struct pipeline *p, const struct staged_value *v,
     }
     for (uint32_t t = 0; t < v->n_touches; t++) {
         struct instance *i = touches[t].instance;
-        if (!redelivered) {
-            i->data_us = silence;
-        }
         /* A run that was killed may have written a reading without deciding on it: the
          * first reading after a start is looked at even if it is held already. */
         if (!i->evaluated || (!redelivered && (!late || minds_silence(i->rule)))) {

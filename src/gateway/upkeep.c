@@ -381,7 +381,8 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     follow_clock(p);
     if (!p->devices_asked) {
         p->devices_asked = true;
-        history_load_devices(p->history, visit_device, p);
+        /* How long the last run was subscribed tells what each device's silence is. */
+        history_load_devices(p->history, GATEWAY_FIELD, visit_device, p);
     }
     history_step(p->history, now.mono, &history_wake);
     sooner(&wake, history_wake.us);

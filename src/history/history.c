@@ -309,9 +309,9 @@ void history_put_cooldown(struct history *h, struct text tenant, struct text rul
     buffer_finish(&key);
 }
 
-void history_load_devices(struct history *h,
+void history_load_devices(struct history *h, const char *first,
                           void (*visit)(void *ctx, struct text field, struct text value),
                           void *ctx)
 {
-    side_load(&h->side, visit, ctx);
+    side_load(&h->side, first, visit, ctx);
 }

@@ -232,23 +232,33 @@ static void forget_cooldowns(struct side *s, size_t n)
 
 /* --- loading the devices --- */
 
-void side_load(struct side *s,
+void side_load(struct side *s, const char *first,
                void (*visit)(void *ctx, struct text field, struct text value), void *ctx)
 {
+    s->load.first = first;
     s->load.visit = visit;
     s->load.ctx = ctx;
     memcpy(s->load.cursor, "0", 2);
 }
 
-static void load_request(struct side *s, struct buffer *out)
+/* Returns how many answers there will be. */
+static size_t load_request(struct side *s, struct buffer *out)
 {
+    s->load.asked = true;
+    s->load.asked_first = strcmp(s->load.cursor, "0") == 0;
+    if (s->load.asked_first) {
+        resp_array(out, 3);
+        resp_bulk(out, TEXT("HGET"));
+        resp_bulk(out, text_of(s->hash));
+        resp_bulk(out, text_of(s->load.first));
+    }
     resp_array(out, 5);
     resp_bulk(out, TEXT("HSCAN"));
     resp_bulk(out, text_of(s->hash));
     resp_bulk(out, text_of(s->load.cursor));
     resp_bulk(out, TEXT("COUNT"));
     resp_integer(out, SIDE_SCAN_COUNT);
-    s->load.asked = true;
+    return s->load.asked_first ? 2 : 1;
 }
 
 static void load_done(struct side *s)
@@ -292,8 +302,7 @@ size_t side_request(struct side *s, struct mono now, struct buffer *out)
 {
     s->n_asked = 0;
     if (s->load.visit) {
-        load_request(s, out);
-        s->n_asked++;
+        s->n_asked += load_request(s, out);
     } else {
         s->n_asked += device_requests(s, out);
     }
@@ -311,7 +320,14 @@ void side_reply(struct side *s, size_t i, const struct reply *r)
         s->refused = true;
         count(COUNT_STORE_FAIL_ANSWER);
     }
-    if (i == 0 && s->load.asked) {
+    if (!s->load.asked || i > s->load.asked_first) {
+        return;
+    }
+    if (i < s->load.asked_first) {
+        if (reply_kind(r) == REPLY_TEXT) {
+            s->load.visit(s->load.ctx, text_of(s->load.first), reply_text(r));
+        }
+    } else {
         load_reply(s, r);
     }
 }

@@ -42,8 +42,9 @@ struct side {
         void (*visit)(void *ctx, struct text field,
                       struct text value); /* NULL: not asked, or done */
         void *ctx;
+        const char *first; /* this field is visited before all others */
         char cursor[24];
-        bool asked; /* in the present exchange */
+        bool asked, asked_first; /* in the present exchange */
     } load;
     size_t n_asked;
     bool refused; /* an answer since side_refused() was an error */
@@ -57,7 +58,7 @@ void side_finish(struct side *s);
 void side_put_device(struct side *s, struct mono now, struct text field,
                      struct text value);
 void side_put_cooldown(struct side *s, struct mono now, struct text key, int64_t ttl_us);
-void side_load(struct side *s,
+void side_load(struct side *s, const char *first,
                void (*visit)(void *ctx, struct text field, struct text value), void *ctx);
 bool side_waits(const struct side *s); /* is there anything to send? */
 

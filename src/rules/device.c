@@ -41,7 +41,6 @@ static struct instance *instance_new(struct devices *d, struct device *device,
     i->device = device;
     i->rule = rule_hold(rule);
     i->held = (struct held *)(void *)&i->series[rule->n_metrics];
-    i->data_us = device->seen_us;
     i->unknown_us = -1;
     i->due_wall = i->due_silence = INT64_MAX;
     for (size_t m = 0; m < rule->n_metrics; m++) {
@@ -77,7 +76,6 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
     to->stored = from->stored;
     to->retained = from->retained;
     from->retained = NULL;
-    to->data_us = from->data_us;
     if (rule_condition_hash(to->rule) == rule_condition_hash(from->rule)) {
         to->alert = from->alert;
         to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;

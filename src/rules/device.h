@@ -87,7 +87,6 @@ struct instance {
     struct device *device;
     const struct rule *rule;
     struct alert_state alert;
-    int64_t data_us;    /* silence clock at its last reading */
     int64_t unknown_us; /* silence clock since which it is unknown for another reason than
                            the store; -1: it is not */
     uint64_t touched;   /* serial of the last message that touched it */

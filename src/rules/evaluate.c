@@ -112,6 +112,19 @@ static void environment(struct context *c, struct expr_env *env)
     *env = (struct expr_env){c, latest, window, absent, silent, held};
 }
 
+/* The silence clock at the last reading of any metric that the rule names; of a rule that
+ * names none, at the last message. */
+static int64_t last_data(const struct instance *i)
+{
+    const struct rule *r = i->rule;
+    int64_t last = r->n_metrics > 0 ? INT64_MIN : i->device->seen_us;
+    for (size_t m = 0; m < r->n_metrics; m++) {
+        const struct cell *cell = device_cell(i->device, r->metrics[m].number);
+        last = cell && cell->seen_us > last ? cell->seen_us : last;
+    }
+    return last == INT64_MIN ? i->device->seen_us : last;
+}
+
 void instance_evaluate(const struct devices *d, struct instance *i,
                        const struct moment *m, struct evaluation *ret)
 {
@@ -148,7 +161,7 @@ void instance_evaluate(const struct devices *d, struct instance *i,
     }
     if (r->no_data_after_us > 0 && r->on_no_data == ON_NO_DATA_RESOLVE) {
         ret->no_data = !ret->store_unknown &&
-                       (m->silence_us - i->data_us >= r->no_data_after_us ||
+                       (m->silence_us - last_data(i) >= r->no_data_after_us ||
                         (i->unknown_us >= 0 &&
                          m->silence_us - i->unknown_us >= r->no_data_after_us));
     }
@@ -208,7 +221,7 @@ int64_t instance_silence_left(const struct instance *i, int64_t silence_us)
     }
     if (r->on_no_data == ON_NO_DATA_RESOLVE && r->no_data_after_us > 0 &&
         i->alert.phase != ALERT_INACTIVE) {
-        sooner(&left, r->no_data_after_us - (silence_us - i->data_us));
+        sooner(&left, r->no_data_after_us - (silence_us - last_data(i)));
         if (i->unknown_us >= 0) {
             sooner(&left, r->no_data_after_us - (silence_us - i->unknown_us));
         }

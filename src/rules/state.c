@@ -75,6 +75,10 @@ void device_state_print(const struct devices *d, const struct device *device,
                           in->rule->id, hash, in->alert.onset.us,
                           in->alert.unknown_since.us, in->alert.complete);
         }
+        if (in->rule->no_data_after_us > 0 && in->unknown_us >= 0) {
+            buffer_format(out, " u.%s=%" PRIx64 "@%" PRId64, in->rule->id, hash,
+                          silence - in->unknown_us);
+        }
         for (size_t h = 0; h < in->rule->n_held; h++) {
             if (in->held[h].onset.us != 0) {
                 buffer_format(out, " h.%s=%" PRIx64 "@%zu@%" PRId64 "@%" PRId64 "@%d",
@@ -188,6 +192,20 @@ static void apply_timer(struct device *device, bool pending, struct text id,
     }
 }
 
+/* Since when the rule has had no answer, on the silence clock. */
+static void apply_unknown(struct device *device, struct text id, struct text rest,
+                          int64_t silence, int64_t since_saved)
+{
+    struct instance *in = device_instance(device, id);
+    uint64_t hash;
+    int64_t unknown;
+    if (in && in->unknown_us < 0 && to_hash(fields_cut(&rest, '@'), &hash) &&
+        hash == rule_condition_hash(in->rule) && fields_int(rest, &unknown) &&
+        unknown >= 0) {
+        in->unknown_us = silence - unknown - since_saved;
+    }
+}
+
 /* The device's timeline, unless it has a newer one of its own. */
 static void apply_timeline(struct device *device, const struct saved_timeline *t,
                            struct instant now)
@@ -278,6 +296,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             apply_label(device, key, value);
         } else if (key.p[0] == 'v') {
             apply_value(d, device, name, value, silence, since_saved);
+        } else if (key.p[0] == 'u' && fresh) {
+            apply_unknown(device, name, value, silence, since_saved);
         } else if ((key.p[0] == 'p' || key.p[0] == 'h') && fresh) {
             apply_timer(device, key.p[0] == 'p', name, value);
         }

@@ -386,6 +386,26 @@ START_TEST(test_silence_raises_and_a_sign_of_life_resolves)
 }
 END_TEST
 
+/* A rule that names no metric has data as long as the device says anything. */
+START_TEST(test_silence_is_no_lack_of_data_at_first)
+{
+    struct world w;
+    begin(&w, "rules: [{id: s, when: silent(10s), on_no_data: resolve, "
+              "no_data_after: 60s}]");
+    for (int i = 0; i < 20; i++) {
+        pass(&w, 9 * US_PER_S);
+        say(&w, "t/acme/d/d1/beat", "");
+    }
+    pass(&w, 11 * US_PER_S);
+    ck_assert_str_eq(events(&w), "OPEN s d1\n");
+    pass(&w, 48 * US_PER_S);
+    ck_assert_str_eq(events(&w), "");
+    pass(&w, 2 * US_PER_S);
+    ck_assert_str_eq(events(&w), "CLOSED s d1\n");
+    end(&w);
+}
+END_TEST
+
 START_TEST(test_time_without_a_subscription_is_no_silence)
 {
     struct world w;
@@ -858,6 +878,7 @@ int main(void)
     tcase_add_test(t, test_what_is_at_hand_is_taken_before_anything_is_due);
     tcase_add_test(t, test_a_window_that_emptied_while_its_batch_waited_is_seen);
     tcase_add_test(t, test_silence_raises_and_a_sign_of_life_resolves);
+    tcase_add_test(t, test_silence_is_no_lack_of_data_at_first);
     tcase_add_test(t, test_time_without_a_subscription_is_no_silence);
     tcase_add_test(t, test_gap_of_one_metric_is_told_while_others_come);
     tcase_add_test(t, test_late_reading_ends_a_gap_and_a_redelivery_does_not);

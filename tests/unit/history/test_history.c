@@ -825,7 +825,7 @@ START_TEST(test_history_writes_devices_and_cooldowns)
 }
 END_TEST
 
-static int visited, done;
+static int visited, done, first_visited = -1;
 
 static void visit(void *ctx, struct text field, struct text value)
 {
@@ -843,6 +843,7 @@ static void visit(void *ctx, struct text field, struct text value)
     snprintf(wanted, sizeof wanted, "value-%d", i);
     ck_assert_uint_eq(value.n, strlen(wanted));
     ck_assert_mem_eq(value.p, wanted, value.n);
+    first_visited = first_visited < 0 ? i : first_visited;
     visited += !seen[i];
     seen[i] = true;
 }
@@ -852,10 +853,11 @@ START_TEST(test_history_loads_devices_before_it_overwrites_them)
     static bool seen[3000];
     DO(&server, "EVAL",
        "for i=0,2999 do redis.call('HSET',KEYS[1],'t/'..i,'value-'..i) end", "1", HASH);
-    history_load_devices(gw.h, visit, seen);
+    history_load_devices(gw.h, "t/1234", visit, seen);
     history_put_device(gw.h, TEXT("t/5"), TEXT("new"));
     UNTIL(&gw, done > 0);
     ck_assert_int_eq(visited, 3000);
+    ck_assert_int_eq(first_visited, 1234);
     ck_assert_int_eq(done, 1);
     UNTIL(&gw, strcmp(DO(&server, "HGET", HASH, "t/5"), "new") == 0);
 }
@@ -871,7 +873,7 @@ START_TEST(test_history_refused_device_state_is_no_error_of_the_windows)
     ck_assert(series_readable(s));
     ck_assert_int_eq(rig_state(&gw), STORE_STATE_UP);
     ck_assert_uint_eq(counter_value(COUNT_STORE_FAIL_ANSWER), before + 1);
-    history_load_devices(gw.h, visit, NULL);
+    history_load_devices(gw.h, "t/1", visit, NULL);
     UNTIL(&gw, done == 1);
     series_free(s);
 }

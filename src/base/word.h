@@ -42,6 +42,20 @@ static inline uint64_t word_load_short(const char *p, size_t n)
     return w;
 }
 
+/* Are n bytes the same? What memcmp tells, without a call. */
+static inline int word_same(const char *a, const char *b, size_t n)
+{
+    if (n < WORD_BYTES) {
+        return word_load_short(a, n) == word_load_short(b, n);
+    }
+    for (size_t i = 0; i + WORD_BYTES < n; i += WORD_BYTES) {
+        if (word_load(a + i) != word_load(b + i)) {
+            return 0;
+        }
+    }
+    return word_load(a + n - WORD_BYTES) == word_load(b + n - WORD_BYTES);
+}
+
 static inline uint64_t word_find(uint64_t w, unsigned char byte)
 {
     w ^= byte * WORD_ONES;

@@ -46,7 +46,6 @@ struct decoder {
     /* The payload at hand: all of it, or one element of an array. */
     struct reading readings[READINGS_PER_MESSAGE_MAX];
     size_t n_readings;
-    bool any_dotted; /* only a name with a dot can be a joined one, and so come twice */
     bool out_of_memory;
 };
 
@@ -229,7 +228,6 @@ static void append(struct decoder *d, struct message m)
 static void begin_payload(struct decoder *d)
 {
     d->n_readings = 0;
-    d->any_dotted = false;
     d->out_of_memory = false;
 }
 
@@ -244,21 +242,8 @@ static void add_reading(struct decoder *d, struct text name, double value)
     } else {
         struct text kept = keep(d, name);
         d->out_of_memory = d->out_of_memory || !kept.p;
-        d->any_dotted = d->any_dotted || memchr(name.p, '.', name.n) != NULL;
         d->readings[d->n_readings++] = (struct reading){kept, value};
     }
-}
-
-static bool named_value(const struct telemetry_config *entry, struct text t,
-                        double *ret_value)
-{
-    for (size_t i = 0; i < entry->n_values; i++) {
-        if (text_equal(text_of(entry->values[i].text), t)) {
-            *ret_value = entry->values[i].value;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- json: time, site, sequence ---- */
@@ -348,14 +333,20 @@ static void set_seq(struct decoder *d, const struct json_value *v, struct messag
 
 /* ---- json: readings ---- */
 
-static void visit_metric(void *ctx, struct text name, const struct json_value *value)
+static void visit_metric(void *ctx, struct text name, double value)
 {
-    struct decoder *d = ctx;
-    double number = value->number;
-    if (value->kind == JSON_STRING && !named_value(d->entry, value->text, &number)) {
-        return; /* text beside the numbers is not an error */
+    add_reading(ctx, name, value);
+}
+
+/* What needs no second look. */
+static void take_readings(struct decoder *d, const struct json_payload *payload)
+{
+    for (size_t i = 0; i < payload->n_readings; i++) {
+        struct reading *r = &d->readings[d->n_readings++];
+        *r = payload->readings[i];
+        r->metric = keep(d, r->metric);
+        d->out_of_memory = d->out_of_memory || !r->metric.p;
     }
-    add_reading(d, name, number);
 }
 
 /* {"a": {"b": 1}, "a.b": 2} says one thing twice: the last counts, as everywhere. */
@@ -398,9 +389,11 @@ static void visit_end(void *ctx, const struct json_payload *payload)
         set_time(d, &payload->timestamp, &m);
         set_site(d, &payload->site, &m);
         set_seq(d, &payload->seq, &m);
-        if (d->any_dotted && !d->out_of_memory) {
+        if (payload->joined && !d->out_of_memory) {
             drop_repeated_names(d);
         }
+        m.shape = payload->shape;
+        take_readings(d, payload);
         append(d, m); /* without readings: a sign of life all the same */
     }
     begin_payload(d);
@@ -449,7 +442,7 @@ static struct text trim(struct text t)
 static enum brink_status read_value(const struct telemetry_config *entry, struct text t,
                                     double *ret_value)
 {
-    if (named_value(entry, t, ret_value)) {
+    if (json_named_value(entry, t, ret_value)) {
         return BRINK_OK;
     }
     if (text_equal(t, TEXT("true")) || text_equal(t, TEXT("false"))) {
@@ -482,7 +475,7 @@ static void add_element(struct decoder *d, struct text metric, struct text t)
     enum brink_status status = BRINK_E_SYNTAX;
     if (t.p[0] != '"') {
         status = read_value(d->entry, t, &value);
-    } else if (named_value(d->entry, (struct text){t.p + 1, t.n - 2}, &value)) {
+    } else if (json_named_value(d->entry, (struct text){t.p + 1, t.n - 2}, &value)) {
         status = BRINK_OK;
     }
     add_value(d, metric, status, value);

@@ -59,7 +59,22 @@ enum brink_status json_reader_new(const struct telemetry_config *entry,
 
 void json_reader_free(struct json_reader *r)
 {
-    free(r);
+    if (r) {
+        shapes_finish(&r->shapes);
+        free(r);
+    }
+}
+
+bool json_named_value(const struct telemetry_config *entry, struct text t,
+                      double *ret_value)
+{
+    for (size_t i = 0; i < entry->n_values; i++) {
+        if (text_equal(text_of(entry->values[i].text), t)) {
+            *ret_value = entry->values[i].value;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- the visit --- */
@@ -73,19 +88,43 @@ static struct text without_mark(struct text t)
     return t;
 }
 
-static bool is_array(struct text t)
+/* Without the spaces around it. */
+static struct text trim(struct text t)
 {
     const char *end = t.p + t.n, *p = json_spaces(t.p, end);
-    return p < end && *p == '[';
+    while (end > p && (unsigned char)end[-1] <= ' ' && json_spaces(end - 1, end) == end) {
+        end--;
+    }
+    return (struct text){p, (size_t)(end - p)};
 }
 
-/* A payload of its own, or one element; *ret_end: behind it. It is valid. */
-static enum brink_status visit_element(struct text t, const struct json_reader *reader,
+static void learn(struct json_reader *reader, struct text t,
+                  const struct shape_trace *trace)
+{
+    shapes_learn(&reader->shapes, t, trace, reader->entry);
+}
+
+/* The first element of what is left of a valid array; *ret_end: behind it. */
+static enum brink_status visit_element(struct text t, struct json_reader *reader,
                                        const struct json_visitor *visitor, bool by_tree,
                                        const char **ret_end)
 {
-    if (!by_tree && scan_visit_element(t, reader, visitor, ret_end) == SCAN_VISITED) {
-        return BRINK_OK;
+    struct shape_trace trace;
+    if (!by_tree) {
+        const char *behind =
+            shapes_visit(&reader->shapes, t.p, t.p + t.n, false, reader->entry, visitor);
+        if (behind) {
+            *ret_end = behind;
+            return BRINK_OK;
+        }
+        bool learns = shapes_want(&reader->shapes);
+        if (scan_visit_element(t, reader, visitor, learns ? &trace : NULL, ret_end) ==
+            SCAN_VISITED) {
+            if (learns) {
+                learn(reader, (struct text){t.p, (size_t)(*ret_end - t.p)}, &trace);
+            }
+            return BRINK_OK;
+        }
     }
     struct text element = json_next_value(t);
     *ret_end = element.p + element.n;
@@ -93,7 +132,7 @@ static enum brink_status visit_element(struct text t, const struct json_reader *
 }
 
 /* Checked whole before its first element is told. */
-static enum brink_status visit_array(struct text t, const struct json_reader *reader,
+static enum brink_status visit_array(struct text t, struct json_reader *reader,
                                      const struct json_visitor *visitor, bool by_tree,
                                      size_t *ret_left_out)
 {
@@ -101,9 +140,9 @@ static enum brink_status visit_array(struct text t, const struct json_reader *re
         return BRINK_E_SYNTAX;
     }
     enum brink_status status = BRINK_OK;
-    const char *end = t.p + t.n, *p = json_spaces(t.p, end) + 1;
+    const char *end = t.p + t.n, *p = json_spaces(t.p + 1, end);
     size_t n = 0;
-    for (p = json_spaces(p, end); status == BRINK_OK && *p != ']'; n++) {
+    for (; status == BRINK_OK && *p != ']'; n++) {
         struct text rest = {p, (size_t)(end - p)};
         if (n < MESSAGES_PER_PAYLOAD_MAX) {
             status = visit_element(rest, reader, visitor, by_tree, &p);
@@ -120,37 +159,53 @@ static enum brink_status visit_array(struct text t, const struct json_reader *re
     return status;
 }
 
-static enum brink_status visit(struct text payload, const struct json_reader *reader,
+/* Not an array. */
+static enum brink_status visit_one(struct text t, struct json_reader *reader,
+                                   const struct json_visitor *visitor, bool by_tree)
+{
+    struct shape_trace trace;
+    enum scan_outcome scan = SCAN_NEEDS_TREE;
+    if (!by_tree) {
+        if (shapes_visit(&reader->shapes, t.p, t.p + t.n, true, reader->entry, visitor)) {
+            return BRINK_OK;
+        }
+        bool learns = shapes_want(&reader->shapes);
+        scan = scan_visit(t, reader, visitor, learns ? &trace : NULL);
+        if (scan == SCAN_VISITED && learns) {
+            learn(reader, t, &trace);
+        }
+    }
+    if (scan == SCAN_NEEDS_TREE && json_is_valid(t)) {
+        return tree_visit(t, reader, visitor);
+    }
+    return scan == SCAN_VISITED ? BRINK_OK : BRINK_E_SYNTAX;
+}
+
+static enum brink_status visit(struct text payload, struct json_reader *reader,
                                const struct json_visitor *visitor, bool by_tree,
                                size_t *ret_left_out)
 {
-    payload = without_mark(payload);
-    if (payload.n == 0) {
+    struct text t = trim(without_mark(payload));
+    if (t.n == 0) {
         return BRINK_E_SYNTAX;
     }
-    if (is_array(payload)) {
-        return visit_array(payload, reader, visitor, by_tree, ret_left_out);
+    if (*t.p == '[') {
+        return visit_array(t, reader, visitor, by_tree, ret_left_out);
     }
-    enum scan_outcome scan =
-        by_tree ? SCAN_NEEDS_TREE : scan_visit(payload, reader, visitor);
-    enum brink_status status = scan == SCAN_VISITED ? BRINK_OK : BRINK_E_SYNTAX;
-    if (scan == SCAN_NEEDS_TREE && json_is_valid(payload)) {
-        status = tree_visit(payload, reader, visitor);
-    }
+    enum brink_status status = visit_one(t, reader, visitor, by_tree);
     if (status == BRINK_OK) {
         *ret_left_out = 0;
     }
     return status;
 }
 
-enum brink_status json_visit(struct text payload, const struct json_reader *reader,
+enum brink_status json_visit(struct text payload, struct json_reader *reader,
                              const struct json_visitor *visitor, size_t *ret_left_out)
 {
     return visit(payload, reader, visitor, reader->needs_tree, ret_left_out);
 }
 
-enum brink_status json_visit_by_tree(struct text payload,
-                                     const struct json_reader *reader,
+enum brink_status json_visit_by_tree(struct text payload, struct json_reader *reader,
                                      const struct json_visitor *visitor,
                                      size_t *ret_left_out)
 {

@@ -1,8 +1,6 @@
 #include "decode/scan.h"
 
-#include "base/number.h"
-#include "decode/grammar.h"
-#include "decode/lexeme.h"
+#include "decode/value.h"
 #include "model/message.h"
 
 #define BIT(id) (1u << (id))
@@ -21,6 +19,7 @@ struct scan {
     const char *end;
     unsigned seen; /* in strings */
     enum scan_outcome failure;
+    struct shape_trace *trace;
     struct json_payload payload;
     size_t reached[JSON_POINTERS]; /* so many names of each path were found */
     size_t n_objects, n_members, joined_bytes;
@@ -150,21 +149,22 @@ static bool keep_member(struct scan *s, const struct json_name *name, size_t obj
     return true;
 }
 
-/* A value that paths end at. */
-static void keep_found(struct scan *s, unsigned here, const struct json_value *value)
+static void keep_no_shape(const struct scan *s)
 {
-    if (here & BIT_METRICS) {
-        s->payload.metrics = JSON_METRICS_NO_OBJECT;
+    if (s->trace) {
+        s->trace->n = SHAPE_VALUES_MAX + 1;
     }
-    if (here & BIT(JSON_POINTER_TIMESTAMP)) {
-        s->payload.timestamp = *value;
+}
+
+static void note(struct scan *s, const struct place *at, const struct shape_value *value)
+{
+    struct shape_trace *trace = s->trace;
+    if (trace->n < SHAPE_VALUES_MAX) {
+        trace->values[trace->n] = *value;
+        trace->values[trace->n].above = at->above;
+        trace->values[trace->n].depth = at->depth + 1;
     }
-    if (here & BIT(JSON_POINTER_SITE)) {
-        s->payload.site = *value;
-    }
-    if (here & BIT(JSON_POINTER_SEQ)) {
-        s->payload.seq = *value;
-    }
+    trace->n++;
 }
 
 /* --- the pass --- */
@@ -173,47 +173,45 @@ static void keep_found(struct scan *s, unsigned here, const struct json_value *v
 static const char *read_value(struct scan *s, const char *p, size_t depth, bool matters,
                               struct json_value *ret_value)
 {
-    const char *end = s->end;
-    size_t n;
     unsigned seen = 0;
-    switch (*p) {
-    case '"':
-        ret_value->kind = JSON_STRING;
-        ret_value->text.p = ++p;
-        p = json_string(p, end, &seen);
-        if (!p) {
-            return fail(s, SCAN_NOT_JSON);
-        }
+    if (*p == '[') {
+        p = json_value(p, s->end, depth, &s->seen);
+    } else {
+        p = value_read(p, s->end, ret_value, &seen);
         s->seen |= seen;
-        ret_value->text.n = (size_t)(p - ret_value->text.p);
-        return matters && seen & JSON_SEEN_ESCAPE ? fail(s, SCAN_NEEDS_TREE) : p + 1;
-    case 't':
-    case 'f':
-        ret_value->kind = JSON_BOOLEAN;
-        ret_value->number = *p == 't';
-        p = json_word(p, end, *p == 't' ? TEXT("true") : TEXT("false"));
-        break;
-    case 'n':
-        ret_value->kind = JSON_NULL;
-        p = json_word(p, end, TEXT("null"));
-        break;
-    case '[':
-        ret_value->kind = JSON_OTHER;
-        p = json_value(p, end, depth, &s->seen);
-        break;
-    default:
-        ret_value->kind = JSON_NUMBER;
-        n = number_scan((struct text){p, (size_t)(end - p)}, &ret_value->number);
-        ret_value->text = (struct text){p, n};
-        p = n > 0 && n <= JSON_NUMBER_BYTES_MAX ? p + n : NULL;
-        break;
     }
-    return p ? p : fail(s, SCAN_NOT_JSON);
+    if (!p) {
+        return fail(s, SCAN_NOT_JSON);
+    }
+    return matters && seen & JSON_SEEN_ESCAPE ? fail(s, SCAN_NEEDS_TREE) : p;
 }
 
 /* An object that is looked into, behind its brace. It recurs only where the paths or the
  * metrics go deeper, to JSON_DEPTH_MAX at most. */
 static const char *read_object(struct scan *s, const char *p, const struct place *at);
+
+/* A member that is an object, from its brace on. */
+static const char *read_nested(struct scan *s, const char *p, const struct place *at,
+                               const struct text *name, bool is_metrics, bool reading,
+                               unsigned inside)
+{
+    struct place in = {
+        .depth = at->depth + 1,
+        .inside = inside,
+        .names = at->names + 1,
+        .in_metrics = is_metrics || reading,
+    };
+    if (is_metrics) {
+        s->payload.metrics = JSON_METRICS_FOUND;
+    } else if (reading) {
+        in.above = at->above.p ? join(s, at->above, *name) : *name;
+        s->payload.joined = true;
+        if (!in.above.p) {
+            return fail(s, SCAN_NEEDS_TREE);
+        }
+    }
+    return read_object(s, p + 1, &in);
+}
 
 /* A member's value, from its first byte on. */
 static const char *read_member(struct scan *s, const char *p, const struct place *at,
@@ -224,43 +222,49 @@ static const char *read_member(struct scan *s, const char *p, const struct place
     if (at->inside && !follow(s, at, name, &here, &inside)) {
         return fail(s, SCAN_NEEDS_TREE);
     }
-    bool other = (here & ~BIT_METRICS) != 0, reading = at->in_metrics && !other;
-    if (*p == '{') {
-        struct place in = {
-            .depth = at->depth + 1,
-            .inside = inside,
-            .names = at->names + 1,
-            .in_metrics = reading || (here & BIT_METRICS),
-        };
-        keep_found(s, here, &value);
-        if (here & BIT_METRICS) {
-            s->payload.metrics = JSON_METRICS_FOUND;
-        } else if (reading) {
-            in.above = at->above.p ? join(s, at->above, name->text) : name->text;
-            if (!in.above.p) {
-                return fail(s, SCAN_NEEDS_TREE);
-            }
-        }
+    bool is_metrics = (here & BIT_METRICS) != 0;
+    here &= ~BIT_METRICS;
+    bool reading = at->in_metrics && here == 0;
+    const char *from = p;
+    bool nested = *p == '{' && (inside || is_metrics || reading);
+    if (nested) {
         if (at->in_metrics && !keep_member(s, name, object, &value)) {
             return fail(s, SCAN_NEEDS_TREE);
         }
-        if (in.inside || in.in_metrics) {
-            return read_object(s, p + 1, &in);
+        if (here) { /* a pointer names what others lead through: no use, but legal */
+            value_keep(&s->payload, here, &value);
+            keep_no_shape(s);
         }
-        p = json_value(p, s->end, in.depth, &s->seen);
-        return p ? p : fail(s, SCAN_NOT_JSON);
+        return read_nested(s, p, at, &name->text, is_metrics, reading, inside);
     }
     if (*p == '[' && inside) {
         return fail(s, SCAN_NEEDS_TREE);
     }
-    p = read_value(s, p, at->depth + 1, other || (reading && s->reader->strings_count),
-                   &value);
-    if (p) {
-        keep_found(s, here, &value);
-        if (at->in_metrics) {
-            value.kind = reading ? value.kind : JSON_OTHER;
-            p = keep_member(s, name, object, &value) ? p : fail(s, SCAN_NEEDS_TREE);
-        }
+    if (*p == '{') {
+        p = json_value(p, s->end, at->depth + 1, &s->seen);
+        p = p ? p : fail(s, SCAN_NOT_JSON);
+    } else {
+        p = read_value(s, p, at->depth + 1, here || (reading && s->reader->strings_count),
+                       &value);
+    }
+    if (!p) {
+        return NULL;
+    }
+    value_keep(&s->payload, here, &value);
+    if (is_metrics) {
+        s->payload.metrics = JSON_METRICS_NO_OBJECT;
+    }
+    if (s->trace) {
+        note(s, at,
+             &(struct shape_value){.from = from,
+                                   .to = p,
+                                   .name = name->text,
+                                   .in_metrics = reading,
+                                   .here = here});
+    }
+    if (at->in_metrics) {
+        value.kind = reading ? value.kind : JSON_OTHER;
+        p = keep_member(s, name, object, &value) ? p : fail(s, SCAN_NEEDS_TREE);
     }
     return p;
 }
@@ -339,14 +343,10 @@ static const char *read_payload(struct scan *s, const char *p, size_t depth)
     return read_value(s, p, depth, false, &value);
 }
 
-static void tell_member(const struct scan *s, const struct member *m,
+static void tell_joined(const struct scan *s, const struct member *m, double value,
                         const struct json_visitor *visitor)
 {
     const struct text above = s->above[m->object];
-    if (!above.p) {
-        visitor->metric(visitor->ctx, m->name, &m->value);
-        return;
-    }
     char path[METRIC_BYTES_MAX + 1];
     size_t n = above.n < sizeof path ? above.n : sizeof path;
     memcpy(path, above.p, n);
@@ -355,38 +355,54 @@ static void tell_member(const struct scan *s, const struct member *m,
     }
     size_t rest = m->name.n < sizeof path - n ? m->name.n : sizeof path - n;
     memcpy(path + n, m->name.p, rest);
-    visitor->metric(visitor->ctx, (struct text){path, n + rest}, &m->value);
+    visitor->metric(visitor->ctx, (struct text){path, n + rest}, value);
 }
 
 static void tell(const struct scan *s, const struct json_visitor *visitor)
 {
     for (size_t i = 0; i < s->n_members; i++) {
         const struct member *m = &s->members[i];
-        if (m->value.kind == JSON_NUMBER || m->value.kind == JSON_BOOLEAN ||
-            (m->value.kind == JSON_STRING && s->reader->strings_count)) {
-            tell_member(s, m, visitor);
+        double value = m->value.number;
+        if (m->value.kind != JSON_NUMBER && m->value.kind != JSON_BOOLEAN &&
+            !(m->value.kind == JSON_STRING &&
+              json_named_value(s->reader->entry, m->value.text, &value))) {
+            continue;
+        }
+        if (s->above[m->object].p) {
+            tell_joined(s, m, value, visitor);
+        } else {
+            visitor->metric(visitor->ctx, m->name, value);
         }
     }
     visitor->end(visitor->ctx, &s->payload);
+    if (s->payload.metrics != JSON_METRICS_FOUND) {
+        keep_no_shape(s);
+    }
 }
 
 /* The tables stay as they are: there is nothing in them to be looked at yet. */
-static void begin(struct scan *s, const struct json_reader *reader, struct text t)
+static void begin(struct scan *s, const struct json_reader *reader, struct text t,
+                  struct shape_trace *trace)
 {
     s->reader = reader;
     s->end = t.p + t.n;
     s->seen = 0;
     s->failure = SCAN_VISITED;
+    s->trace = trace;
+    if (trace) {
+        trace->n = 0;
+    }
     s->payload = (struct json_payload){.metrics = JSON_METRICS_ABSENT};
     memset(s->reached, 0, sizeof s->reached);
     s->n_objects = s->n_members = s->joined_bytes = 0;
 }
 
 enum scan_outcome scan_visit(struct text t, const struct json_reader *reader,
-                             const struct json_visitor *visitor)
+                             const struct json_visitor *visitor,
+                             struct shape_trace *trace)
 {
     struct scan s;
-    begin(&s, reader, t);
+    begin(&s, reader, t, trace);
     const char *p = read_payload(&s, json_spaces(t.p, s.end), 0);
     if (!p) {
         return s.failure;
@@ -401,10 +417,10 @@ enum scan_outcome scan_visit(struct text t, const struct json_reader *reader,
 
 enum scan_outcome scan_visit_element(struct text t, const struct json_reader *reader,
                                      const struct json_visitor *visitor,
-                                     const char **ret_end)
+                                     struct shape_trace *trace, const char **ret_end)
 {
     struct scan s;
-    begin(&s, reader, t);
+    begin(&s, reader, t, trace);
     const char *p = read_payload(&s, t.p, 1);
     if (p) {
         tell(&s, visitor);

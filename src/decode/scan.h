@@ -20,14 +20,16 @@ enum scan_outcome {
     SCAN_NEEDS_TREE, /* nothing was visited; the rest may not be JSON */
 };
 
-/* The payload is all of t, with spaces around. */
+/* The payload is all of t, with spaces around. trace: where its values stand, for
+ * shapes_learn() if it was visited; NULL: not asked for. */
 enum scan_outcome scan_visit(struct text t, const struct json_reader *reader,
-                             const struct json_visitor *visitor);
+                             const struct json_visitor *visitor,
+                             struct shape_trace *trace);
 
 /* One element of an array that was found to be valid: it begins at t, and *ret_end is the
  * place behind it. Never SCAN_NOT_JSON. */
 enum scan_outcome scan_visit_element(struct text t, const struct json_reader *reader,
                                      const struct json_visitor *visitor,
-                                     const char **ret_end);
+                                     struct shape_trace *trace, const char **ret_end);
 
 #endif

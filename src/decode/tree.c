@@ -18,7 +18,8 @@ static_assert(CJSON_NESTING_LIMIT > JSON_DEPTH_MAX, "what is valid must be reada
 struct walk {
     const struct json_visitor *visitor;
     const cJSON *timestamp, *site, *seq; /* of the payload at hand; NULL: absent */
-    bool strings_count;
+    const struct telemetry_config *entry;
+    bool joined;
     size_t path_bytes;
     char path[METRIC_BYTES_MAX + 1];
 };
@@ -187,8 +188,7 @@ static enum brink_status visit_metrics(struct walk *w, const cJSON *object, bool
          node = node->next) {
         int kind = kind_of(node);
         if (kind == cJSON_Invalid || kind == cJSON_NULL || kind == cJSON_Array ||
-            (kind == cJSON_String && !w->strings_count) || node == w->timestamp ||
-            node == w->site || node == w->seq) {
+            node == w->timestamp || node == w->site || node == w->seq) {
             continue;
         }
         struct text name = text_of(node->string);
@@ -200,10 +200,14 @@ static enum brink_status visit_metrics(struct walk *w, const cJSON *object, bool
             name = (struct text){w->path, w->path_bytes};
         }
         if (kind == cJSON_Object) {
+            w->joined = true;
             status = visit_metrics(w, node, true);
         } else {
             struct json_value value = value_of(node);
-            w->visitor->metric(w->visitor->ctx, name, &value);
+            if (value.kind != JSON_STRING ||
+                json_named_value(w->entry, value.text, &value.number)) {
+                w->visitor->metric(w->visitor->ctx, name, value.number);
+            }
         }
         w->path_bytes = above;
     }
@@ -225,7 +229,7 @@ enum brink_status tree_visit(struct text written, const struct json_reader *read
         .timestamp = find_given(root, &entry->timestamp),
         .site = find_given(root, &entry->site),
         .seq = find_given(root, &entry->seq),
-        .strings_count = reader->strings_count,
+        .entry = entry,
     };
     struct json_payload payload = {
         .metrics = JSON_METRICS_FOUND,
@@ -244,6 +248,7 @@ enum brink_status tree_visit(struct text written, const struct json_reader *read
         status = visit_metrics(&w, metrics, false);
     }
     if (status == BRINK_OK) {
+        payload.joined = w.joined;
         visitor->end(visitor->ctx, &payload);
     }
     cJSON_Delete(root);

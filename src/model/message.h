@@ -37,6 +37,8 @@ struct message {
     size_t n_labels;
     const struct reading *readings;
     size_t n_readings;
+    uint32_t shape; /* messages with the same have readings of the same metrics in the
+                       same order; 0: not known */
 };
 
 #endif

@@ -13,13 +13,15 @@
 /* Every way to ask: besides the JSON ones of entries.h (the first three), pointers that
  * lie in the metrics, that share their way, that name the same, that are in nobody's way.
  */
+static struct value_name named[] = {
+    {(char *)"ON", 1}, {(char *)"OFF", 0}, {(char *)"", -1}, {(char *)"a\\b", 5}};
 static const struct telemetry_config asked[] = {
     {.metrics = POINTER((char *)"metrics"),
      .timestamp = POINTER((char *)"ts"),
      .site = POINTER((char *)"site_id"),
      .seq = POINTER((char *)"seq"),
-     .values = on_off,
-     .n_values = 3},
+     .values = named,
+     .n_values = 4},
     {.metrics = {.given = true},
      .timestamp = POINTER((char *)"ts"),
      .site = POINTER((char *)"a", (char *)"site_id"),
@@ -34,8 +36,8 @@ static const struct telemetry_config asked[] = {
      .timestamp = POINTER((char *)"a", (char *)"ts"),
      .site = POINTER((char *)"a", (char *)"ts"),
      .seq = POINTER((char *)"a"),
-     .values = on_off,
-     .n_values = 3},
+     .values = named,
+     .n_values = 4},
     {.metrics = {.given = true}, .timestamp = {.given = true}},
 };
 enum { N_ASKED = sizeof asked / sizeof *asked };
@@ -52,19 +54,25 @@ static inline void agree_value(struct buffer *out, const struct json_value *v, b
     }
 }
 
-static inline void agree_metric(void *ctx, struct text name,
-                                const struct json_value *value)
+static inline void agree_metric(void *ctx, struct text name, double value)
 {
     struct buffer *out = (struct buffer *)ctx;
     buffer_format(out, "metric %zu:", name.n);
     buffer_text(out, name);
-    agree_value(out, value, false);
-    buffer_char(out, '\n');
+    buffer_format(out, " %a\n", value);
 }
 
 static inline void agree_end(void *ctx, const struct json_payload *payload)
 {
     struct buffer *out = (struct buffer *)ctx;
+    for (size_t i = 0; i < payload->n_readings; i++) {
+        agree_metric(ctx, payload->readings[i].metric, payload->readings[i].value);
+        for (size_t k = 0; k < i; k++) {
+            if (text_equal(payload->readings[k].metric, payload->readings[i].metric)) {
+                buffer_cstring(out, "which stands twice\n");
+            }
+        }
+    }
     buffer_format(out, "end %d", (int)payload->metrics);
     agree_value(out, &payload->timestamp, false);
     agree_value(out, &payload->site, false);

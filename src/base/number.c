@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/number_digits.h"
+#include "base/word.h"
 
 #define NUMBER_TEXT_MAX 400
 #define EXACT_POWER_MAX 22 /* 10^22 is the last exact power of ten */
@@ -47,11 +48,12 @@ struct decimal {
 /* Without the C library: false where that cannot be exact. */
 static inline bool convert(const struct decimal *d, double *ret_value)
 {
-    double value = (double)d->mantissa, above;
+    double value, above;
     int e = d->exponent;
     if (!d->cut && d->mantissa <= EXACT_MANTISSA_MAX && e >= -EXACT_POWER_MAX &&
         e <= EXACT_POWER_MAX) {
         /* Both factors exact, so the one operation rounds correctly. */
+        value = (double)(int64_t)d->mantissa;
         value = e < 0 ? value / powers[-e] : value * powers[e];
     } else if (!digits_round(d->mantissa, e, &value)) {
         return false;
@@ -127,10 +129,111 @@ enum brink_status number_parse(struct text t, double *ret_value)
 /* The digits from p on, as many as there are; more than 19 make nonsense of *value. */
 static inline const char *take_digits(const char *p, const char *end, uint64_t *value)
 {
+    uint64_t v = *value;
     for (; p < end && is_digit(*p); p++) {
-        *value = *value * 10 + (uint64_t)(*p - '0');
+        v = v * 10 + (uint64_t)(*p - '0');
     }
+    *value = v;
     return p;
+}
+
+/* The number in t, which has JSON's form, for what the scan is not sure of. */
+static size_t scan_slowly(struct text t, double *ret_value)
+{
+    enum brink_status status = number_parse(t, ret_value);
+    if (status == BRINK_E_RANGE) {
+        *ret_value = *t.p == '-' ? -(double)INFINITY : (double)INFINITY;
+    } else if (status != BRINK_OK) {
+        return 0; /* longer than it takes */
+    }
+    return t.n;
+}
+
+/* Any number of digits. Apart (GCC's and clang's word), so that the other need not save
+ * what this one needs. */
+static __attribute__((noinline)) size_t scan_long(struct text t, double *ret_value)
+{
+    const char *const end = t.p + t.n, *from = t.p;
+    struct decimal d = {.negative = *from == '-'};
+    from += d.negative;
+    const char *p = take_digits(from, end, &d.mantissa), *point = NULL;
+    if (p == from) {
+        return 0;
+    }
+    if (*from == '0' && p > from + 1) {
+        p = from + 1; /* JSON has no leading zeros: it ends here */
+        d.mantissa = 0;
+    }
+    if (p < end && *p == '.') {
+        point = p++;
+        p = take_digits(p, end, &d.mantissa);
+        if (p == point + 1) {
+            return 0;
+        }
+        d.exponent = -(int)(p - point - 1);
+    }
+    bool many = p - from > MANTISSA_DIGITS;
+    if (p < end && (*p | 0x20) == 'e') {
+        p = read_exponent(p + 1, end, &d.exponent);
+        if (!p) {
+            return 0;
+        }
+    }
+    size_t n = (size_t)(p - t.p);
+    return !many && convert(&d, ret_value)
+               ? n
+               : scan_slowly((struct text){t.p, n}, ret_value);
+}
+
+/* Eight digits from 0 to 9, the first in the lowest byte. */
+static uint32_t eight_digits(uint64_t w)
+{
+    w = (w * 10 + (w >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+    w = (w * 100 + (w >> 16)) & UINT64_C(0x0000ffff0000ffff);
+    return (uint32_t)(w * 10000 + (w >> 32));
+}
+
+static unsigned char byte_at(uint64_t w, size_t i)
+{
+    return (unsigned char)(w >> 8 * i);
+}
+
+/* What sensors send, "21.37" or "412": at most seven digits, perhaps a point between
+ * them, and behind them something else (a 0 where the text ends), in eight bytes.
+ * Returns the length, 0: it is not so simple. */
+static inline size_t scan_short(uint64_t bytes, double *ret_value)
+{
+    uint64_t digits = bytes ^ '0' * WORD_ONES;
+    /* Above 9, or above 0x7f to begin with. */
+    uint64_t others = ((digits & ~WORD_HIGHS) + (0x80 - 10) * WORD_ONES) | digits;
+    others &= WORD_HIGHS;
+    if (!others) {
+        return 0;
+    }
+    size_t whole = word_first(others), n = whole, decimals = 0;
+    if (whole == 0 || (whole > 1 && byte_at(bytes, 0) == '0')) {
+        return 0;
+    }
+    if (byte_at(bytes, whole) == '.') {
+        others &= others - 1;
+        if (!others) {
+            return 0;
+        }
+        n = word_first(others);
+        decimals = n - whole - 1;
+        if (decimals == 0) {
+            return 0;
+        }
+        uint64_t before = (UINT64_C(1) << 8 * whole) - 1;
+        digits = (digits & before) | (digits >> 8 & ~before); /* the point goes */
+    }
+    if ((byte_at(bytes, n) | 0x20) == 'e') {
+        return 0;
+    }
+    /* The last one to the highest byte; zeros come before the first. */
+    digits <<= 8 * (WORD_BYTES - whole - decimals);
+    *ret_value = eight_digits(digits) / powers[decimals];
+    return n;
 }
 
 size_t number_scan(struct text t, double *ret_value)
@@ -138,40 +241,15 @@ size_t number_scan(struct text t, double *ret_value)
     if (t.n == 0) {
         return 0;
     }
-    const char *p = t.p, *end = t.p + t.n;
-    struct decimal d = {.negative = *p == '-'};
-    p += d.negative;
-    const char *from = p;
-    p = p < end && *p == '0' ? p + 1 : take_digits(p, end, &d.mantissa);
-    ptrdiff_t digits = p - from;
-    if (digits == 0) {
-        return 0;
+    bool negative = *t.p == '-';
+    const char *p = t.p + negative;
+    size_t n = t.n - negative;
+    n = scan_short(n < WORD_BYTES ? word_load_short(p, n) : word_load(p), ret_value);
+    if (n == 0) {
+        return scan_long(t, ret_value);
     }
-    if (p < end && *p == '.') {
-        from = ++p;
-        p = take_digits(p, end, &d.mantissa);
-        if (p == from || p - from > NUMBER_TEXT_MAX) {
-            return 0;
-        }
-        digits += p - from;
-        d.exponent = -(int)(p - from);
-    }
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        p = read_exponent(p + 1, end, &d.exponent);
-        if (!p) {
-            return 0;
-        }
-    }
-    size_t n = (size_t)(p - t.p);
-    if (digits > MANTISSA_DIGITS || !convert(&d, ret_value)) {
-        enum brink_status status = number_parse((struct text){t.p, n}, ret_value);
-        if (status == BRINK_E_RANGE) {
-            *ret_value = d.negative ? -(double)INFINITY : (double)INFINITY;
-        } else if (status != BRINK_OK) {
-            return 0; /* longer than it takes */
-        }
-    }
-    return n;
+    *ret_value = negative ? -*ret_value : *ret_value;
+    return n + negative;
 }
 
 enum brink_status number_parse_u64(struct text t, uint64_t *ret_value)

@@ -29,6 +29,7 @@ struct decoder {
     size_t n_telemetry;
     struct json_reader **readers; /* of each entry that is JSON */
     struct complaints complaints;
+    struct timestamp_memo minute;
     struct decoder_gate gate;
 
     struct arena arena; /* readings of all messages, names and sites not in a payload */
@@ -42,6 +43,7 @@ struct decoder {
     struct topic_match match;
     struct topic_label *labels; /* of the match, in the arena; NULL: not yet */
     uint64_t readings_decoded;
+    bool plain_topic; /* printable ASCII, and so are the ids in it */
 
     /* The payload at hand: all of it, or one element of an array. */
     struct reading readings[READINGS_PER_MESSAGE_MAX];
@@ -248,16 +250,17 @@ static void add_reading(struct decoder *d, struct text name, double value)
 
 /* ---- json: time, site, sequence ---- */
 
-static bool read_time(const struct json_value *v, struct wall *ret_at)
+static bool read_time(struct decoder *d, const struct json_value *v, struct wall *ret_at)
 {
     double number;
     if (v->kind == JSON_NUMBER) {
         return timestamp_of_number(v->number, ret_at) == BRINK_OK;
     }
     /* A date first: 20260101 is one. */
-    return v->kind == JSON_STRING && (timestamp_parse(v->text, ret_at) == BRINK_OK ||
-                                      (number_parse(v->text, &number) == BRINK_OK &&
-                                       timestamp_of_number(number, ret_at) == BRINK_OK));
+    return v->kind == JSON_STRING &&
+           (timestamp_parse_near(v->text, &d->minute, ret_at) == BRINK_OK ||
+            (number_parse(v->text, &number) == BRINK_OK &&
+             timestamp_of_number(number, ret_at) == BRINK_OK));
 }
 
 static void set_time(struct decoder *d, const struct json_value *v, struct message *m)
@@ -269,7 +272,7 @@ static void set_time(struct decoder *d, const struct json_value *v, struct messa
     }
     if (v->kind == JSON_ABSENT || v->kind == JSON_NULL) {
         why = COUNT_TIME_MISSING;
-    } else if (!read_time(v, &at)) {
+    } else if (!read_time(d, v, &at)) {
         why = COUNT_TIME_INVALID;
     } else if (at.us < TIME_EARLIEST_US) {
         why = COUNT_TIME_TOO_OLD;
@@ -554,10 +557,14 @@ static void add_payload(struct decoder *d)
     }
 }
 
+static bool is_id(const struct decoder *d, struct text t)
+{
+    return d->plain_topic ? t.n > 0 && t.n <= ID_BYTES_MAX : is_name(t, ID_BYTES_MAX);
+}
+
 static void add_matched(struct decoder *d)
 {
-    if (!is_name(d->match.tenant, ID_BYTES_MAX) ||
-        !is_name(d->match.device, ID_BYTES_MAX)) {
+    if (!is_id(d, d->match.tenant) || !is_id(d, d->match.device)) {
         refuse(d, COUNT_DROP_BAD_ID);
     } else if (d->raw->retained && !d->entry->evaluate_retained) {
         refuse(d, COUNT_DROP_RETAINED);
@@ -581,7 +588,8 @@ void decoder_add(struct decoder *d, const struct raw_message *raw)
     d->raw = raw;
     d->labels = NULL;
     d->readings_decoded = 0;
-    if (text_is_utf8(raw->topic) && match_entry(d)) {
+    d->plain_topic = text_is_plain(raw->topic);
+    if ((d->plain_topic || text_is_utf8(raw->topic)) && match_entry(d)) {
         add_matched(d);
     } else {
         refuse(d, COUNT_DROP_BAD_TOPIC);

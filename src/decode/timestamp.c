@@ -7,6 +7,7 @@
 
 #include "base/calendar.h"
 #include "base/number.h"
+#include "base/word.h"
 
 /* Bounds of SPEC 3.3: what a bare number counts. */
 #define SECONDS_BELOW 1e11
@@ -85,9 +86,8 @@ static bool read_fraction(struct cursor *c, int64_t *ret_us)
             us = us * 10 + (*c->p - '0');
         }
     }
-    for (int i = n; i < FRACTION_DIGITS; i++) {
-        us *= 10;
-    }
+    static const int unit_us[] = {100000, 10000, 1000, 100, 10, 1};
+    us *= n > 0 && n < FRACTION_DIGITS ? unit_us[n - 1] : 1;
     *ret_us = us;
     return n > 0;
 }
@@ -146,7 +146,7 @@ static bool read_zone(struct cursor *c, int64_t *ret_us)
 /* --- the form that nearly every device sends: YYYY-MM-DDThh:mm:ss, at fixed places ---
  */
 
-#define USUAL_BYTES 19
+#define USUAL_BYTES (TIMESTAMP_MINUTE_BYTES + 3) /* and :ss */
 
 /* Two digits; *odd becomes something but 0 where they are none. */
 static inline int pair(const char *p, unsigned *odd)
@@ -157,35 +157,53 @@ static inline int pair(const char *p, unsigned *odd)
     return (int)(tens * 10 + ones);
 }
 
-static bool read_usual(struct text t, int64_t *ret_us)
+static bool read_minute(const char *p, int64_t *ret_us)
 {
-    const char *p = t.p;
-    if (t.n < USUAL_BYTES || p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' ||
-        p[16] != ':') {
+    if (p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':') {
         return false;
     }
     unsigned odd = 0;
     int year = pair(p, &odd) * 100 + pair(p + 2, &odd);
     int month = pair(p + 5, &odd), day = pair(p + 8, &odd);
     int hour = pair(p + 11, &odd), minute = pair(p + 14, &odd);
-    int second = pair(p + 17, &odd);
     if (odd || month < 1 || month > 12 || day < 1 ||
-        day > calendar_month_days(year, month) || hour > 23 || minute > 59 ||
-        second > 60) {
+        day > calendar_month_days(year, month) || hour > 23 || minute > 59) {
         return false;
     }
     int64_t days = calendar_days(year, month, day);
-    *ret_us = (((days * 24 + hour) * 60 + minute) * 60 + second) * US_PER_S;
+    *ret_us = ((days * 24 + hour) * 60 + minute) * 60 * US_PER_S;
     return true;
+}
+
+static bool read_usual(struct text t, struct timestamp_memo *memo, int64_t *ret_us)
+{
+    unsigned odd = 0;
+    if (t.n < USUAL_BYTES || t.p[TIMESTAMP_MINUTE_BYTES] != ':') {
+        return false;
+    }
+    if (!memo->known || !word_same(t.p, memo->minute, TIMESTAMP_MINUTE_BYTES)) {
+        memo->known = read_minute(t.p, &memo->us);
+        memcpy(memo->minute, t.p, TIMESTAMP_MINUTE_BYTES);
+    }
+    int second = pair(t.p + TIMESTAMP_MINUTE_BYTES + 1, &odd);
+    *ret_us = memo->us + second * US_PER_S;
+    return memo->known && !odd && second <= 60;
 }
 
 /* --- all forms --- */
 
 enum brink_status timestamp_parse(struct text t, struct wall *ret_at)
 {
+    struct timestamp_memo memo = {0};
+    return timestamp_parse_near(t, &memo, ret_at);
+}
+
+enum brink_status timestamp_parse_near(struct text t, struct timestamp_memo *memo,
+                                       struct wall *ret_at)
+{
     struct cursor c = {t.p, t.p + t.n};
     int64_t days, time_us = 0, zone_us = 0, fraction_us;
-    if (read_usual(t, &time_us)) {
+    if (read_usual(t, memo, &time_us)) {
         c.p += USUAL_BYTES;
         if (!read_fraction(&c, &fraction_us) || !read_zone(&c, &zone_us) ||
             c.p != c.end) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "base/word.h"
 
 /* Takes the next level off *rest; false when none is left. An empty text has one level,
  * an empty one. *rest must start with p set; at the end its p is NULL. */
@@ -195,58 +196,58 @@ void topic_pattern_finish(struct topic_pattern *p)
     }
 }
 
+/* Where the level that begins at `from` ends: at a slash or with the topic. */
+static size_t level_end(struct text topic, size_t from)
+{
+    while (topic.n - from >= WORD_BYTES) {
+        uint64_t slashes = word_find(word_load(topic.p + from), '/');
+        if (slashes) {
+            return from + word_first(slashes);
+        }
+        from += WORD_BYTES;
+    }
+    while (from < topic.n && topic.p[from] != '/') {
+        from++;
+    }
+    return from;
+}
+
 bool topic_pattern_match(const struct topic_pattern *p, struct text topic,
                          struct topic_match *ret_match)
 {
-    size_t at[TOPIC_LEVELS_MAX + 1]; /* where each level starts, and one more would */
     if (topic.n == 0 || (p->levels[0].is_name && starts_with_dollar(topic))) {
         return false; /* MQTT: a leading + does not match $SYS and its like */
-    }
-    at[0] = 0;
-    for (size_t i = 0; i < p->n_levels; i++) {
-        const struct text *literal = &p->levels[i].text;
-        size_t slash = at[i];
-        if (slash > topic.n) {
-            return false; /* the topic has fewer */
-        }
-        if (p->levels[i].is_name) {
-            while (slash < topic.n && topic.p[slash] != '/') {
-                slash++;
-            }
-        } else if (topic.n - slash >= literal->n &&
-                   memcmp(topic.p + slash, literal->p, literal->n) == 0) {
-            slash += literal->n;
-        } else {
-            return false;
-        }
-        if (slash < topic.n && topic.p[slash] != '/') {
-            return false;
-        }
-        at[i + 1] = slash + 1;
-    }
-    if (at[p->n_levels] <= topic.n) {
-        return false; /* the topic has more */
     }
     ret_match->tenant = TEXT("default");
     ret_match->metric = (struct text){NULL, 0};
     ret_match->n_labels = 0;
+    size_t from = 0; /* of the level; one behind the topic's end: there is none */
     for (size_t i = 0; i < p->n_levels; i++) {
-        if (!p->levels[i].is_name) {
-            continue;
+        const struct topic_level *level = &p->levels[i];
+        if (from > topic.n) {
+            return false;
         }
-        struct text level = {topic.p + at[i], at[i + 1] - 1 - at[i]};
-        if ((int)i == p->tenant_level) {
-            ret_match->tenant = level;
-        } else if ((int)i == p->device_level) {
-            ret_match->device = level;
-        } else if ((int)i == p->metric_level) {
-            ret_match->metric = level;
-        } else {
-            ret_match->labels[ret_match->n_labels++] =
-                (struct topic_label){p->levels[i].text, level};
+        size_t end = from + level->text.n;
+        if (level->is_name) {
+            end = level_end(topic, from);
+            struct text value = {topic.p + from, end - from};
+            if ((int)i == p->device_level) {
+                ret_match->device = value;
+            } else if ((int)i == p->tenant_level) {
+                ret_match->tenant = value;
+            } else if ((int)i == p->metric_level) {
+                ret_match->metric = value;
+            } else {
+                ret_match->labels[ret_match->n_labels++] =
+                    (struct topic_label){level->text, value};
+            }
+        } else if (end > topic.n || (end < topic.n && topic.p[end] != '/') ||
+                   !word_same(topic.p + from, level->text.p, level->text.n)) {
+            return false;
         }
+        from = end + 1;
     }
-    return true;
+    return from > topic.n;
 }
 
 /* ---- filters ---- */

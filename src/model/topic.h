@@ -43,7 +43,8 @@ enum brink_status topic_pattern_init(struct topic_pattern *p, struct text source
                                      const char **ret_why) BRINK_MUST_CHECK;
 void topic_pattern_finish(struct topic_pattern *p);
 
-/* Does the topic fit? An empty level for a name does fit: the caller drops empty ids. */
+/* Does the topic fit? An empty level for a name does fit: the caller drops empty ids.
+ * False: *ret_match holds nothing. */
 bool topic_pattern_match(const struct topic_pattern *p, struct text topic,
                          struct topic_match *ret_match);
 

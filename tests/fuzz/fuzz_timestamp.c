@@ -73,6 +73,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (read != (at.us != INT64_MIN)) {
         abort();
     }
+    /* With a memo of whatever came before, and now of this one, it is the same. */
+    static struct timestamp_memo memo;
+    for (int k = 0; k < 2; k++) {
+        struct wall near = {INT64_MIN};
+        if ((timestamp_parse_near(t, &memo, &near) == BRINK_OK) != read ||
+            near.us != at.us) {
+            abort();
+        }
+    }
     if (has_form(t, "9999-99-99T99:99:99Z") || has_form(t, "9999-99-99T99:99:99.999Z")) {
         int64_t us = 0;
         if (by_libc(t, &us) != read || (read && us != at.us)) {

@@ -105,6 +105,32 @@ START_TEST(test_every_second_printed_is_read_back)
 }
 END_TEST
 
+START_TEST(test_a_memo_changes_nothing)
+{
+    static const char *const stamps[] = {
+        "2026-01-01T00:00:00Z",      "2026-01-01T00:00:59.123456Z",
+        "2026-01-01T00:00:60+01:00", "2026-01-01T00:00:61Z",
+        "2026-01-01T00:00:0:Z",      "2026-01-01T00:01:00Z",
+        "2026-01-01T00:00",          "2026-01-01T00:00Z",
+        "2026-02-29T00:00:00Z",      "2026-02-29T00:00:01Z",
+        "2024-02-29T00:00:00Z",      "20260101T000000Z",
+        "2026-01-01t00:00:07Z",      "2026-01-01 00:00:07Z",
+        "2026-01-01T24:00:00Z",      "2026-01-01T0:000:00Z",
+        "2026-01-01T00:00:7Z",       "2026-01-01T00:00:00.",
+    };
+    enum { N = sizeof stamps / sizeof *stamps };
+    struct timestamp_memo memo = {0};
+    uint64_t random = 1;
+    for (int k = 0; k < 10000; k++) {
+        struct text t = text_of(stamps[next_random(&random) % N]);
+        struct wall fresh = {-7}, near = {-7};
+        enum brink_status status = timestamp_parse(t, &fresh);
+        expect(timestamp_parse_near(t, &memo, &near) == status && near.us == fresh.us,
+               "%s: %" PRId64 ", not %" PRId64, t.p, near.us, fresh.us);
+    }
+}
+END_TEST
+
 START_TEST(test_numbers_count_in_the_unit_that_their_size_says)
 {
     static const struct {
@@ -154,6 +180,7 @@ int main(void)
                         sizeof taken / sizeof *taken);
     tcase_add_loop_test(t, test_what_is_not_iso_8601_is_refused_and_changes_nothing, 0,
                         sizeof refused / sizeof *refused);
+    tcase_add_test(t, test_a_memo_changes_nothing);
     tcase_add_test(t, test_every_second_printed_is_read_back);
     tcase_add_test(t, test_numbers_count_in_the_unit_that_their_size_says);
     tcase_add_test(t, test_number_that_is_no_time_is_refused);

@@ -369,16 +369,19 @@ def replay(options):
 
 
 def e2e(options):
-    messages = 60000 if options.quick else 400000
-    throughput(options, 0, messages)
-    throughput(options, 1, messages // 2)
-    inbox_zero(options, messages // 4)
-    flat_windows(options, messages // 2)
-    flat_devices(options, messages // 2)
-    flat_rules(options, messages // 2)
-    replay(options)
+    for table in TABLES.values():
+        table(options)
 
 
+TABLES = {
+    "throughput0": lambda o: throughput(o, 0, o.messages),
+    "throughput1": lambda o: throughput(o, 1, o.messages // 2),
+    "inbox": lambda o: inbox_zero(o, o.messages // 4),
+    "windows": lambda o: flat_windows(o, o.messages // 2),
+    "devices": lambda o: flat_devices(o, o.messages // 2),
+    "rules": lambda o: flat_rules(o, o.messages // 2),
+    "replay": replay,
+}
 PARTS = {"e2e": e2e, "latency": latency, "memory": memory, "start": start}
 
 
@@ -390,18 +393,13 @@ def main():
                         metavar="BUILD", help="a build to compare with, beside it in every round")
     parser.add_argument("--quick", action="store_true", help="small and twice: to see that it works")
     parser.add_argument("--rounds", type=int, help="default 5; with --quick 2")
-    parser.add_argument("--only", help="one table of e2e: throughput0, throughput1, inbox, windows, "
-                                       "devices, rules, replay")
+    parser.add_argument("--messages", type=int, help="a run; default 400000; with --quick 60000")
+    parser.add_argument("--only", choices=TABLES, help="one table of e2e")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
-    n = 60000 if options.quick else 400000
-    tables = {"throughput0": lambda: throughput(options, 0, n),
-              "throughput1": lambda: throughput(options, 1, n // 2),
-              "inbox": lambda: inbox_zero(options, n // 4), "windows": lambda: flat_windows(options, n // 2),
-              "devices": lambda: flat_devices(options, n // 2), "rules": lambda: flat_rules(options, n // 2),
-              "replay": lambda: replay(options)}
+    options.messages = options.messages or (60000 if options.quick else 400000)
     if options.only:
-        tables[options.only]()
+        TABLES[options.only](options)
     else:
         PARTS[options.part](options)
 

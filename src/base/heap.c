@@ -1,5 +1,6 @@
 #include "base/heap.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -18,6 +19,12 @@ struct heap_item *heap_first(const struct heap *h)
     return h->n > 0 ? h->items[1] : NULL;
 }
 
+static bool is_before(const struct heap *h, const struct heap_item *a,
+                      const struct heap_item *b)
+{
+    return a->due < b->due || (a->due == b->due && h->tie && h->tie(a, b) < 0);
+}
+
 static void put(struct heap *h, size_t place, struct heap_item *item)
 {
     h->items[place] = item;
@@ -27,7 +34,7 @@ static void put(struct heap *h, size_t place, struct heap_item *item)
 /* Finds the place of an item whose due may be too early or too late for where it is. */
 static void settle(struct heap *h, struct heap_item *item, size_t place)
 {
-    while (place > 1 && h->items[place / 2]->due > item->due) {
+    while (place > 1 && is_before(h, item, h->items[place / 2])) {
         put(h, place, h->items[place / 2]);
         place /= 2;
     }
@@ -36,10 +43,10 @@ static void settle(struct heap *h, struct heap_item *item, size_t place)
         if (child > h->n) {
             break;
         }
-        if (child < h->n && h->items[child + 1]->due < h->items[child]->due) {
+        if (child < h->n && is_before(h, h->items[child + 1], h->items[child])) {
             child++;
         }
-        if (h->items[child]->due >= item->due) {
+        if (!is_before(h, h->items[child], item)) {
             break;
         }
         put(h, place, h->items[child]);

@@ -105,6 +105,10 @@ void store_alerts(struct pipeline *p, struct device *device); /* their times mov
 void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
 void catch_up(struct pipeline *p, const struct instance *i);
 void save_device(struct pipeline *p, struct device *device);
+/* A field of the hash in Valkey: a device's line, or until when the last run was
+ * subscribed. ctx: the pipeline. */
+#define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
+void restore_device(void *ctx, struct text field, struct text value);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
 
 /* first_metric.c: a list does not say whose readings it holds. Where a rule's first

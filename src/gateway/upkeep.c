@@ -13,7 +13,6 @@
 #define SWEEP_LEAST 16
 #define ADVANCES_MAX                                                                     \
     64 /* evaluations of one rule by time alone in a gap between two readings */
-#define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
 
 /* --- timers --- */
 
@@ -260,7 +259,7 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
 }
 
 /* One device's line from Valkey. */
-static void visit_device(void *ctx, struct text field, struct text value)
+void restore_device(void *ctx, struct text field, struct text value)
 {
     struct pipeline *p = ctx;
     const char *slash =
@@ -382,7 +381,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     if (!p->devices_asked) {
         p->devices_asked = true;
         /* How long the last run was subscribed tells what each device's silence is. */
-        history_load_devices(p->history, GATEWAY_FIELD, visit_device, p);
+        history_load_devices(p->history, GATEWAY_FIELD, restore_device, p);
     }
     history_step(p->history, now.mono, &history_wake);
     sooner(&wake, history_wake.us);

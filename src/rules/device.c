@@ -22,10 +22,25 @@ void silence_stop(struct silence_clock *c, struct mono now)
     c->runs = false;
 }
 
+static const struct instance *instance_of(const struct heap_item *timer)
+{
+    return (const struct instance *)(const void *)((const char *)timer -
+                                                   offsetof(struct instance, timer));
+}
+
+/* Of what is due at one time: the same order in every run. */
+static int by_device_and_rule(const struct heap_item *a, const struct heap_item *b)
+{
+    const struct instance *x = instance_of(a), *y = instance_of(b);
+    int order = strcmp(x->device->field, y->device->field);
+    return order != 0 ? order : strcmp(x->rule->id, y->rule->id);
+}
+
 void devices_init(struct devices *d, struct ruleset *rules,
                   const struct rules_hooks *hooks)
 {
-    *d = (struct devices){.rules = rules, .hooks = hooks};
+    *d = (struct devices){
+        .rules = rules, .hooks = hooks, .timers = {.tie = by_device_and_rule}};
 }
 
 /* --- instances --- */

@@ -5,6 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fields.h"
+#include "base/number.h"
+#include "gateway/engine.h"
+
 struct kept_state {
     struct text rule, tenant, device, value, key;
     char bytes[];
@@ -18,7 +22,7 @@ struct said {
 
 struct instant world_now(const struct world *w)
 {
-    return (struct instant){{w->at_us + 1}, {T0 + w->at_us}};
+    return (struct instant){{w->mono_us + w->at_us + 1}, {T0 + w->at_us}};
 }
 
 /* --- the outbox --- */
@@ -120,6 +124,32 @@ static void load(const struct world *w, struct config **config, struct ruleset *
     ck_assert_int_eq(status, BRINK_OK);
 }
 
+static void keep_devices(struct world *w)
+{
+    char alive[NUMBER_BYTES];
+    const struct devices *d = &w->pipeline->devices;
+    const struct device *device;
+    buffer_clear(&w->lines);
+    buffer_format(&w->lines, "%s %.*s\n", GATEWAY_FIELD,
+                  (int)number_print_seconds(world_now(w).wall.us, alive), alive);
+    for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
+        buffer_format(&w->lines, "%s ", device->field);
+        device_state_print(d, device, world_now(w), &w->lines);
+        buffer_char(&w->lines, '\n');
+    }
+    ck_assert(buffer_ok(&w->lines));
+}
+
+static void restore_devices(struct world *w)
+{
+    struct text rest = buffer_view(&w->lines);
+    while (rest.n > 0) {
+        struct text line = fields_cut(&rest, '\n');
+        struct text field = fields_cut(&line, ' ');
+        restore_device(w->pipeline, field, line);
+    }
+}
+
 static void start(struct world *w)
 {
     struct ruleset *set;
@@ -146,6 +176,7 @@ static void start(struct world *w)
                                    world_now(w));
         }
     }
+    restore_devices(w);
     pipeline_step(w->pipeline, world_now(w), &wake);
     pipeline_subscribed(w->pipeline, true, world_now(w).mono);
 }
@@ -161,6 +192,10 @@ static void forget_said(struct world *w)
 static void stop(struct world *w)
 {
     forget_said(w);
+    if (w->keeps_devices) {
+        keep_devices(w);
+        w->mono_us += 777 * S; /* another process, perhaps another boot */
+    }
     pipeline_flush(w->pipeline, world_now(w), 0);
     pipeline_free(w->pipeline);
     history_free(w->history);
@@ -204,6 +239,7 @@ void world_end(struct world *w)
     }
     map_finish(&w->states);
     buffer_finish(&w->events);
+    buffer_finish(&w->lines);
     for (int i = 0; i < 2; i++) {
         path_of(w, files[i], path);
         unlink(path);
@@ -262,7 +298,8 @@ void pass(struct world *w, int64_t us)
     struct mono wake;
     do {
         pipeline_step(w->pipeline, world_now(w), &wake);
-        int64_t next = wake.us - 1 > w->at_us ? wake.us - 1 : w->at_us + 1;
+        int64_t next = wake.us - w->mono_us - 1;
+        next = next > w->at_us ? next : w->at_us + 1;
         w->at_us = next < until ? next : until;
     } while (w->at_us < until);
     pipeline_step(w->pipeline, world_now(w), &wake);

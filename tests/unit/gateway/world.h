@@ -27,6 +27,9 @@ struct world {
     struct buffer events; /* topic, blank, payload; one a line */
     int64_t at_us;        /* since T0 */
     struct said *said;    /* added, and not applied yet */
+    bool keeps_devices;   /* as Valkey does: their lines survive a restart */
+    struct buffer lines;  /* those: field, blank, line; one a line */
+    int64_t mono_us;      /* where the monotonic clock begins */
 };
 
 /* `alerts` is what stands behind `alerts:` in the configuration, or "". */

@@ -7,7 +7,8 @@
 #include "expr/advice.h"
 #include "expr/syntax.h"
 
-static void note(struct lexer *l, unsigned column, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void note(struct lexer *l, unsigned column,
+                                                       const char *format, va_list args)
 {
     unsigned at = 1;
     size_t i = 0;

@@ -158,8 +158,7 @@ static void put_name(struct buffer *b, struct maker *m)
         "battery_voltagf",
         "\\u0061",
         "t\\u0073",
-        "gr\xc3\xb6\xc3\x9f"
-        "e",
+        "gr\xc3\xb6\xc3\x9f\x65",
         "x.y",
         "a.b",
         "seq\xc2\x85",

@@ -1,5 +1,6 @@
 /* Evaluation with three values. */
 #include <check.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "random_tree.h"
@@ -219,6 +220,83 @@ START_TEST(test_known_outcomes_survive_any_value_of_the_unknown)
 }
 END_TEST
 
+/* As deep as the parser lets it be, in every way there is, on a small stack: a sixteenth of
+ * what a thread gets; a sanitizer's frames are larger. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define STACK_BYTES (4096 * 1024)
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STACK_BYTES (4096 * 1024)
+#endif
+#endif
+#ifndef STACK_BYTES
+#define STACK_BYTES (512 * 1024)
+#endif
+
+static void deepest(const char *inner, const char *middle, const char *outer,
+                    const char *behind)
+{
+    struct buffer b = {0}, printed = {0};
+    struct expr *e = NULL, *longer = NULL;
+    struct expr_error error;
+    for (size_t n = 1; n <= EXPR_DEPTH_MAX + 1; n++) {
+        buffer_clear(&b);
+        for (size_t i = 0; i < n; i++) {
+            buffer_cstring(&b, inner);
+        }
+        buffer_cstring(&b, middle);
+        for (size_t i = 0; i < n; i++) {
+            buffer_cstring(&b, outer);
+        }
+        buffer_cstring(&b, behind);
+        longer = NULL;
+        if (expr_parse(buffer_view(&b), &longer, &error) != BRINK_OK) {
+            break;
+        }
+        expr_free(e);
+        e = longer;
+    }
+    ck_assert_ptr_null(longer); /* the limit was found */
+    ck_assert_ptr_nonnull(e);
+    struct world world = abc();
+    struct expr_env env = env_of(&world);
+    struct expr *copy = expr_copy(e);
+    ck_assert(expr_equal(e, copy));
+    expr_print(e, &printed);
+    ck_assert(buffer_ok(&printed));
+    ck_assert_int_ne(expr_evaluate(e, &env, &reason), U);
+    expr_free(e);
+    expr_free(copy);
+    buffer_finish(&b);
+    buffer_finish(&printed);
+}
+
+static void *go_deep(void *ctx)
+{
+    deepest("(", "a > 0", ")", "");
+    deepest("not ", "a > 0", "", "");
+    deepest("not (", "a > 0", ")", "");
+    deepest("", "a > 0", " and a > 0", "");
+    deepest("a > 0 or (", "a > 0", ")", "");
+    deepest("held(not (a > 5 or b > 9 and ", "a > 0", "), 5m)", "");
+    deepest("", "0 < a", " + 1", "");
+    deepest("abs(", "a", ")", " > 0");
+    deepest("abs(1 + 2 * -(", "a", ")) + 1", " > 0");
+    return ctx;
+}
+
+START_TEST(test_deepest_expressions_need_a_small_stack)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attributes, STACK_BYTES), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attributes, go_deep, NULL), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("eval");
@@ -229,6 +307,7 @@ int main(void)
     tcase_add_test(t, test_reason_is_the_first_comparison_that_decided);
     tcase_add_test(t, test_held_sees_every_evaluation);
     tcase_add_test(t, test_known_outcomes_survive_any_value_of_the_unknown);
+    tcase_add_test(t, test_deepest_expressions_need_a_small_stack);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_set_tap(r, "-");

@@ -118,7 +118,7 @@ static void on_alert(void *ctx, const struct wire_message *m)
     (void)ctx;
     int64_t now = now_ns();
     char topic[128];
-    unsigned device;
+    unsigned device = 0;
     int rule = 0, event = 0;
     if (m->topic_bytes < sizeof topic) {
         memcpy(topic, m->topic, m->topic_bytes);

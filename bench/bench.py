@@ -259,16 +259,17 @@ def latency(options):
     seconds = 4 if options.quick else 10
     for qos, rate in ((0, 1000), (0, 5000), (1, 250), (1, 5000)):
         results = {}
+        load = {"qos": qos, "rate": rate, "messages": rate * seconds, "devices": min(1000, rate // 5)}
         for _ in range(options.rounds):
             with Bench(options) as b:
                 b.start_other(options.build / "bench/paho", b.port, qos)
                 results.setdefault("least code on the same Paho", []).append(
-                    b.drive(qos=qos, rate=rate, messages=rate * seconds, opens_only=True))
+                    b.drive(**load, opens_only=True))
             for name, build in builds(options):
                 with Bench(options) as b:
                     b.start_brink(build, qos=qos)
                     results.setdefault(f"{name}, history in Valkey", []).append(
-                        b.drive(qos=qos, rate=rate, messages=rate * seconds))
+                        b.drive(**load))
         for name, runs in results.items():
             print(f"  QoS {qos}, {rate:>5}/s, {name:<40.40}"
                   f"{span([r['p50_ms'] for r in runs], '{:.2f}'):>22}"

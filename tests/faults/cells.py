@@ -12,4 +12,4 @@ class Cell:
     moment: str  # start, run, reload or stop
     holds: str   # in one line: what the cell checks
     run: typing.Callable
-    cannot: str = ""  # the reason why it does not hold; such a cell must fail
+    cannot: str = ""  # the reason why it does not hold

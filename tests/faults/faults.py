@@ -29,6 +29,11 @@ class Fault:
         """Nobody can publish or listen meanwhile: the broker itself is away."""
         return self.target == "broker" and isinstance(self, (Down, Frozen))
 
+    @property
+    def passes_readings_on(self):
+        """What devices send reaches the gateway meanwhile, sooner or later."""
+        return self.target == "valkey" or isinstance(self, Slow)
+
     def meanwhile(self):
         """Called the moment before what happens meanwhile."""
 
@@ -114,6 +119,7 @@ class Refusing(Fault):
 class Both:
     """The same of both servers."""
 
+    passes_readings_on = property(lambda self: all(f.passes_readings_on for f in self.faults))
     silences_devices = property(lambda self: any(f.silences_devices for f in self.faults))
 
     def __init__(self, kind, site):

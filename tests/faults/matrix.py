@@ -69,9 +69,12 @@ def at_reload(site, fault, plain):
 
 def at_stop(site, fault, _):
     site.before()
+    received, sent = site.received(), site.story.k
     fault.begin()
     if not fault.silences_devices:
         site.within(wait=False)
+    if fault.passes_readings_on:  # what the stop finds was taken: it is not the broker that keeps it
+        wait_for(lambda: site.received() - received >= site.story.k - sent, "all readings to be taken")
     fault.meanwhile()
     site.stops_cleanly()
     fault.end()

@@ -202,6 +202,9 @@ class Site(Case):
         self.story.put("extra", 2000, 5)
         self.alerts.take("OPEN", "more", "extra", BACK_BOUND)
 
+    def received(self):
+        return self.brink.metric("messages_received_total")
+
     def count_descriptors(self):
         return len(os.listdir(f"/proc/{self.brink.pid}/fd"))
 

@@ -70,7 +70,9 @@
     X(ALERTS_ESCALATED, "alerts_total", "event=\"ESCALATED\"", "")                       \
     X(HELD_BACK_MAINTENANCE, "alerts_held_back_total", "reason=\"maintenance\"",         \
       "alert events held back")                                                          \
+    X(HELD_BACK_SILENCE, "alerts_held_back_total", "reason=\"silence\"", "")             \
     X(HELD_BACK_INHIBITED, "alerts_held_back_total", "reason=\"inhibit\"", "")           \
+    X(HELD_BACK_ACKNOWLEDGED, "alerts_held_back_total", "reason=\"acknowledged\"", "")   \
     X(ALERTS_DELIVERED, "alerts_delivered_total", "",                                    \
       "alerts that the broker acknowledged")                                             \
     X(ALERTS_REFUSED, "alerts_dropped_total", "reason=\"refused\"",                      \

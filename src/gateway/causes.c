@@ -43,7 +43,8 @@ struct mute_cause *find_cause(struct pipeline *p, const struct instance *i)
         .rule = text_of(i->rule->id),
     };
     struct maintenance *m = maintenances_find(&p->gate.plan.maintenances, &subject);
-    return m ? &m->cause : find_inhibitor(p, i);
+    struct silence *s = m ? NULL : silences_find(&p->gate.silences, &subject);
+    return m ? &m->cause : s ? &s->cause : find_inhibitor(p, i);
 }
 
 /* It fires: it holds back what it explains. */

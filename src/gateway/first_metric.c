@@ -225,7 +225,7 @@ static bool cut_prefix(struct text *rule)
     return has;
 }
 
-bool pipeline_is_rule_state(struct text rule, struct text tenant, struct text device)
+bool pipeline_is_own_state(struct text rule, struct text tenant, struct text device)
 {
     return (tenant.n == 0 && device.n == 0) || cut_prefix(&rule);
 }
@@ -248,9 +248,12 @@ static void restore_metric(struct pipeline *p, struct first_metric *f, struct te
     }
 }
 
-void pipeline_restore_rule(struct pipeline *p, struct text rule, struct text tenant,
-                           struct text device, struct text value)
+void pipeline_restore_own(struct pipeline *p, struct text rule, struct text tenant,
+                          struct text device, struct text value)
 {
+    if (gate_restore(p, rule, value)) {
+        return;
+    }
     bool renewed = cut_prefix(&rule);
     struct first_metric *f = first_of(p, rule);
     if (f && !renewed) {

@@ -1,5 +1,6 @@
 #include "gateway/gate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +36,17 @@ static void drop_marks(struct pipeline *p)
     }
 }
 
+void gate_init(struct pipeline *p, struct instant now)
+{
+    p->gate.at = now;
+    p->gate.acknowledged = (struct mute_cause){.kind = MUTE_ACKNOWLEDGED, .active = true};
+}
+
 void gate_finish(struct pipeline *p)
 {
     drop_marks(p);
+    silences_finish(&p->gate.silences);
+    mute_cause_finish(&p->gate.acknowledged);
     gate_plan_finish(&p->gate.plan);
 }
 
@@ -45,8 +54,12 @@ void gate_finish(struct pipeline *p)
 
 static void count_held_back(enum mute_kind kind)
 {
-    static const enum counter counters[MUTE_KINDS] = {COUNT_HELD_BACK_MAINTENANCE,
-                                                      COUNT_HELD_BACK_INHIBITED};
+    static const enum counter counters[MUTE_KINDS] = {
+        [MUTE_MAINTENANCE] = COUNT_HELD_BACK_MAINTENANCE,
+        [MUTE_SILENCE] = COUNT_HELD_BACK_SILENCE,
+        [MUTE_INHIBITED] = COUNT_HELD_BACK_INHIBITED,
+        [MUTE_ACKNOWLEDGED] = COUNT_HELD_BACK_ACKNOWLEDGED,
+    };
     count(counters[kind]);
 }
 
@@ -93,9 +106,16 @@ void gate_forget(struct pipeline *p, struct instance *i)
 {
     let_go(i);
     unmark_source(p, i);
+    free(i->ack);
+    i->ack = NULL;
 }
 
 /* --- events --- */
+
+struct mute_cause *gate_cause_of_next(struct pipeline *p, const struct instance *i)
+{
+    return i->alert.published && i->ack ? &p->gate.acknowledged : find_cause(p, i);
+}
 
 bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type event,
                  const struct alert_state *before)
@@ -107,7 +127,7 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
     if (event == ALERT_OPEN) {
         mark_source(p, i);
     }
-    struct mute_cause *cause = i->muted_by ? i->muted_by : find_cause(p, i);
+    struct mute_cause *cause = i->muted_by ? i->muted_by : gate_cause_of_next(p, i);
     bool passes = !cause;
     if (event == ALERT_REPEATED) {
         i->alert.trigger_count -= !passes; /* counts what is told */
@@ -162,9 +182,17 @@ static void tell(struct pipeline *p, struct instance *i)
 /* Withheld by nobody: to the next cause, or out. */
 static void offer(struct pipeline *p, struct instance *i)
 {
-    struct mute_cause *cause = find_cause(p, i);
+    struct mute_cause *cause = gate_cause_of_next(p, i);
     if (!cause || !withhold(p, i, cause)) {
         tell(p, i);
+    }
+}
+
+void gate_reconsider(struct pipeline *p, struct instance *i)
+{
+    if (i->muted_by) {
+        let_go(i);
+        offer(p, i);
     }
 }
 
@@ -195,6 +223,8 @@ void gate_settle(struct pipeline *p)
         cause->is_ended = false;
         if (cause->kind == MUTE_INHIBITED && !cause->active) {
             inhibition_drop(&g->plan.inhibition, (struct inhibitor *)(void *)cause);
+        } else if (cause->kind == MUTE_SILENCE) {
+            silences_drop(&g->silences, (struct silence *)(void *)cause);
         }
     }
 }
@@ -298,8 +328,16 @@ void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
     for (size_t at = 0; (x = map_next(&g->plan.inhibition.inhibitors, &at));) {
         abandon(&x->cause);
     }
+    for (size_t k = 0; k < g->silences.n; k++) {
+        abandon(&g->silences.items[k]->cause);
+    }
+    abandon(&g->acknowledged);
     drop_marks(p);
-    g->ended = NULL;
+    for (struct mute_cause **at = &g->ended; *at;) { /* those that go with the plan */
+        bool goes = (*at)->kind == MUTE_MAINTENANCE || (*at)->kind == MUTE_INHIBITED;
+        at = goes ? at : &(*at)->next_ended;
+        *at = goes ? (*at)->next_ended : *at;
+    }
     gate_plan_finish(&g->plan);
     g->plan = *plan;
     g->has_orphans = true;
@@ -311,11 +349,58 @@ void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
     }
 }
 
+/* --- silences --- */
+
+void gate_store_silence(struct pipeline *p, const struct silence *silence)
+{
+    char name[sizeof SILENCE_STATE + SILENCE_ID_BYTES];
+    snprintf(name, sizeof name, SILENCE_STATE "%s", silence->id);
+    buffer_clear(&p->text);
+    if (silence->cause.active) {
+        silence_print(silence, &p->text);
+    }
+    p->sink.state(p->sink.ctx, text_of(name), TEXT(""), TEXT(""), buffer_view(&p->text));
+}
+
+bool gate_restore(struct pipeline *p, struct text name, struct text value)
+{
+    size_t prefix = strlen(SILENCE_STATE);
+    if (name.n <= prefix || memcmp(name.p, SILENCE_STATE, prefix) != 0) {
+        return false;
+    }
+    struct text id = {name.p + prefix, name.n - prefix};
+    if (silences_restore(&p->gate.silences, id, value) != BRINK_OK) {
+        log_limited(&p->limit_state, p->now.mono, LOG_LEVEL_WARNING,
+                    "stored silence is unreadable, forgetting it", LOG_T("id", id));
+        p->sink.state(p->sink.ctx, name, TEXT(""), TEXT(""), TEXT(""));
+    }
+    return true;
+}
+
 /* --- time --- */
 
 static int64_t due(const struct gate *g)
 {
-    return maintenances_due(&g->plan.maintenances);
+    int64_t window = maintenances_due(&g->plan.maintenances);
+    int64_t silence = silences_due(&g->silences);
+    return window < silence ? window : silence;
+}
+
+/* What is due first opens, closes or ends. */
+static void turn(struct pipeline *p)
+{
+    struct gate *g = &p->gate;
+    struct mute_cause *ended;
+    if (silences_due(&g->silences) == due(g)) {
+        struct silence *silence = silences_end_due(&g->silences);
+        gate_store_silence(p, silence);
+        ended = &silence->cause;
+    } else {
+        ended = maintenances_turn(&g->plan.maintenances, g->at.wall);
+    }
+    if (ended) {
+        gate_end(p, ended);
+    }
 }
 
 /* The first moment at or after `due_us` that has not been yet, as `now` has the clocks.
@@ -344,11 +429,7 @@ void gate_advance(struct pipeline *p)
         move_to(g, now, next);
         p->now = g->at;
         while (due(g) <= next) { /* all that end together, before anything is released */
-            struct mute_cause *closed =
-                maintenances_turn(&g->plan.maintenances, g->at.wall);
-            if (closed) {
-                gate_end(p, closed);
-            }
+            turn(p);
         }
         if (!g->has_orphans) {
             gate_settle(p);

@@ -6,6 +6,7 @@
  * and triggered_at. If it ended before, nothing was ever told of it.
  * - The CLOSED of an alert that was published is always published.
  * - A REPEATED that is muted is left out. An ESCALATED is withheld as an OPEN is.
+ * - An acknowledgement holds back REPEATED and ESCALATED alone, and ends with the alert.
  * - A firing alert explains others (`inhibit`) whether it was itself published or not.
  *
  * Each withheld alert stands with one cause, the first found; when that ends, the alert
@@ -21,11 +22,16 @@
 #include "model/alert.h"
 #include "mute/inhibit.h"
 #include "mute/maintenance.h"
+#include "mute/silence.h"
 #include "rules/state.h"
 
 struct device;
 struct instance;
 struct pipeline;
+
+/* A silence's state stands in the outbox under this and its id; no rule can be named so.
+ */
+#define SILENCE_STATE "@silence/"
 
 /* What the rule files say; the configuration is borrowed. */
 struct gate_plan {
@@ -38,16 +44,22 @@ void gate_plan_finish(struct gate_plan *plan);
 
 struct gate {
     struct gate_plan plan;
-    struct instant at; /* of what is being decided; mono never goes back */
-    uint64_t serial;   /* the last given to a withheld alert */
+    struct silences silences;
+    struct mute_cause acknowledged; /* of all that are: always active */
+    struct instant at;              /* of what is being decided; mono never goes back */
+    uint64_t serial;                /* the last given to a withheld alert */
     struct mute_cause *ended;
     bool has_orphans; /* alerts are withheld by nobody: after a start or a reload */
 };
 
+void gate_init(struct pipeline *p, struct instant now);
 void gate_finish(struct pipeline *p); /* before the instances go */
 /* Takes a plan over in place of the last. The withheld are looked at anew by the next
  * gate_advance(). */
 void gate_take_plan(struct pipeline *p, struct gate_plan *plan);
+
+/* What the outbox kept of the last run. False: that is none of the gate's. */
+bool gate_restore(struct pipeline *p, struct text name, struct text value);
 
 /* Time has come to the moment at hand: opens, ends, releases what is due by then. */
 void gate_advance(struct pipeline *p);
@@ -62,6 +74,13 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
 void gate_forget(struct pipeline *p, struct instance *i);
 /* The device moved (its site, a label): what is withheld of it is looked at anew. */
 void gate_look_again(struct pipeline *p, struct device *device);
+/* The alert is acknowledged no longer: what that withheld is looked at anew. */
+void gate_reconsider(struct pipeline *p, struct instance *i);
+/* What would hold back its next event, or NULL: of an alert that was published a REPEATED
+ * or ESCALATED, else its OPEN. */
+struct mute_cause *gate_cause_of_next(struct pipeline *p, const struct instance *i);
+/* Keeps the silence's state with what the next commit writes; none once it ended. */
+void gate_store_silence(struct pipeline *p, const struct silence *silence);
 /* A cause holds back no longer: what it withholds goes with the next gate_settle(). */
 void gate_end(struct pipeline *p, struct mute_cause *cause);
 /* Releases what gate_passes() and gate_forget() set free. After all that a message, a

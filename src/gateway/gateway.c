@@ -15,6 +15,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "gateway/ask.h"
 #include "gateway/http.h"
 #include "gateway/notify.h"
 #include "gateway/pipeline.h"
@@ -58,8 +59,9 @@ struct gateway {
     struct http *http;
     struct arrival_clock arrival;
     struct orders orders;
-    atomic_bool woken;            /* history has something for a step */
-    atomic_bool finished;         /* the pipeline's thread ended */
+    struct ask ask;       /* what others want to know or have done by the pipeline */
+    atomic_bool woken;    /* history has something for a step */
+    atomic_bool finished; /* the pipeline's thread ended */
     bool reloading, reload_again; /* under way; asked for once more meanwhile. The main
                                      thread's */
     bool reload_failed; /* pipeline -> main: for want of memory; guarded by orders.lock */
@@ -281,6 +283,7 @@ static void *pipeline_thread(void *ctx)
     struct gateway *g = ctx;
     struct mono step = {0}, clock_check = {0}, watchdog = {0};
     bool subscribed = false;
+    ask_open(&g->ask);
     for (;;) {
         bool closed =
             inbox_is_closed(g->inbox); /* before taking: what was put stays to be taken */
@@ -293,6 +296,7 @@ static void *pipeline_thread(void *ctx)
             break;
         }
         follow_orders(g, &subscribed);
+        ask_answer(&g->ask, g->pipeline, instant_now(g));
         if (now.mono.us >= clock_check.us) {
             clock_check.us = now.mono.us + CLOCK_CHECK_US;
             check_clock(g);
@@ -322,6 +326,7 @@ static void *pipeline_thread(void *ctx)
             sleep_until(g, g->clock->mono(g->clock->ctx), step);
         }
     }
+    ask_close(&g->ask);
     pipeline_flush(g->pipeline, instant_now(g), STOP_STORE_US);
     atomic_store(&g->finished, true);
     wake_main(g);
@@ -338,8 +343,8 @@ static void restore_own(void *ctx, struct text rule, struct text tenant,
     if (text_equal(rule, TEXT(FILTERS_STATE))) {
         buffer_text(&g->filters, value);
         buffer_text(&g->held, value);
-    } else if (pipeline_is_rule_state(rule, tenant, device)) {
-        pipeline_restore_rule(g->pipeline, rule, tenant, device, value);
+    } else if (pipeline_is_own_state(rule, tenant, device)) {
+        pipeline_restore_own(g->pipeline, rule, tenant, device, value);
     }
 }
 
@@ -347,7 +352,7 @@ static void restore_alert(void *ctx, struct text rule, struct text tenant,
                           struct text device, struct text value)
 {
     struct gateway *g = ctx;
-    if (!pipeline_is_rule_state(rule, tenant, device)) {
+    if (!pipeline_is_own_state(rule, tenant, device)) {
         pipeline_restore_alert(g->pipeline, rule, tenant, device, value, instant_now(g));
     }
 }
@@ -658,9 +663,10 @@ int gateway_run(const char *config_path)
     int signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
     struct gateway g = {.clock = &clock_system};
     pthread_mutex_init(&g.orders.lock, NULL);
+    bool can_ask = ask_init(&g.ask, wake_pipeline, &g) == BRINK_OK;
     g.main_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int status = 1;
-    if (signals < 0 || g.main_fd < 0) {
+    if (signals < 0 || g.main_fd < 0 || !can_ask) {
         fprintf(stderr, "brink: cannot start: %s\n", strerror(errno));
     } else if (start(&g, config_path)) {
         if (g.config->http.given) {
@@ -679,6 +685,9 @@ int gateway_run(const char *config_path)
     }
     if (g.main_fd >= 0) {
         close(g.main_fd);
+    }
+    if (can_ask) {
+        ask_finish(&g.ask);
     }
     pthread_mutex_destroy(&g.orders.lock);
     return status;

@@ -66,7 +66,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
     };
     devices_init(&p->devices, rules, &p->hooks);
     apply_limits(p);
-    p->gate.at = now;
+    gate_init(p, now);
     gate_take_plan(p, &plan);
     *ret_pipeline = p;
     return BRINK_OK;

@@ -67,11 +67,12 @@ void pipeline_free(struct pipeline *p);
 const struct config *pipeline_config(const struct pipeline *p);
 
 /* What the outbox kept of the last run, before the first message. First, what belongs to
- * no alert (is_rule_state): which metric each rule's lists hold. Then the comparison:
- * where it changed, stored lists start anew (SPEC 5.1). Then one call an alert. */
-bool pipeline_is_rule_state(struct text rule, struct text tenant, struct text device);
-void pipeline_restore_rule(struct pipeline *p, struct text rule, struct text tenant,
-                           struct text device, struct text value);
+ * no alert (is_own_state): which metric each rule's lists hold, silences. Then the
+ * comparison: where a rule's metric changed, stored lists start anew (SPEC 5.1). Then one
+ * call an alert. */
+bool pipeline_is_own_state(struct text rule, struct text tenant, struct text device);
+void pipeline_restore_own(struct pipeline *p, struct text rule, struct text tenant,
+                          struct text device, struct text value);
 void pipeline_compare_rules(struct pipeline *p, struct instant now);
 void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
                             struct text device, struct text value, struct instant now);

@@ -30,6 +30,21 @@ struct alert_state {
     uint32_t trigger_count; /* OPEN is the first, each REPEATED one more */
 };
 
+/* Somebody looks after it: while it lasts, it is neither repeated nor escalated
+ * (SPEC 6.5). */
+struct acknowledgement {
+    struct wall at;           /* the gateway's arrival clock */
+    const char *by, *comment; /* into bytes; "": not said */
+    char bytes[];
+};
+
+#define ACKNOWLEDGED_BY_BYTES_MAX 256
+#define ACKNOWLEDGED_COMMENT_BYTES_MAX 2000
+
+/* free() it; NULL: out of memory. */
+struct acknowledgement *acknowledgement_new(struct wall at, struct text by,
+                                            struct text comment);
+
 /* The device's clock was set: every stamp that is given moves by delta_us, but for the
  * onset of an alert that fires, by which it is known (SPEC 6.2: alert_id). */
 void alert_state_shift(struct alert_state *s, int64_t delta_us);

@@ -2,7 +2,8 @@
 
 const char *mute_kind_name(enum mute_kind k)
 {
-    static const char *const names[MUTE_KINDS] = {"maintenance", "inhibit"};
+    static const char *const names[MUTE_KINDS] = {"maintenance", "silence", "inhibit",
+                                                  "acknowledged"};
     return names[k];
 }
 

@@ -13,9 +13,11 @@
 
 enum mute_kind {
     MUTE_MAINTENANCE,
-    MUTE_INHIBITED, /* another alert explains it */
+    MUTE_SILENCE,
+    MUTE_INHIBITED,    /* another alert explains it */
+    MUTE_ACKNOWLEDGED, /* somebody looks after it */
 };
-#define MUTE_KINDS 2
+#define MUTE_KINDS 4
 
 const char *mute_kind_name(enum mute_kind k); /* "maintenance" ... */
 

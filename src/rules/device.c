@@ -80,6 +80,7 @@ static void instance_free(struct devices *d, struct instance *i)
     }
     rule_release((struct rule *)i->rule); /* the instance's own reference */
     free(i->retained);
+    free(i->ack);
     free(i);
     d->n_instances--;
 }
@@ -91,6 +92,8 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
     to->stored = from->stored;
     to->retained = from->retained;
     from->retained = NULL;
+    to->ack = from->ack; /* there is one only while the alert fires, and it goes on */
+    from->ack = NULL;
     if (rule_condition_hash(to->rule) == rule_condition_hash(from->rule)) {
         to->alert = from->alert;
         to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;

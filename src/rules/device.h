@@ -96,6 +96,7 @@ struct instance {
     struct mute_cause *muted_by; /* what holds its alert's news back; NULL: nothing is */
     struct heap_item withheld;   /* ... and its place there */
     struct inhibit_mark *marks;  /* what its alert holds back; the gate's */
+    struct acknowledgement *ack; /* of its alert; or NULL */
     bool stored;                 /* the outbox holds a state for it */
     bool renewing;               /* the owner's: its lists start anew */
     bool

@@ -103,6 +103,11 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     fields_put_int(out, "told", a->published);
     fields_put_int(out, "withheld", (int64_t)a->withheld);
     fields_put_int(out, "escalated", a->escalated);
+    if (i->ack) {
+        fields_put_int(out, "ack", i->ack->at.us);
+        fields_put_text(out, "ackby", i->ack->by);
+        fields_put_text(out, "ackfor", i->ack->comment);
+    }
     fields_put_int(out, "degraded", a->degraded);
     fields_put_int(out, "count", a->trigger_count);
     put_timeline(i->device, now, out);
@@ -327,6 +332,7 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         {TEXT("published"), &s.state.published_at.us},
         {TEXT("told"), &told},
         {TEXT("withheld"), &withheld},
+        {TEXT("ack"), &s.ack_at.us},
         {TEXT("escalated"), &escalated},
         {TEXT("degraded"), &degraded},
         {TEXT("count"), &n},
@@ -336,10 +342,9 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         struct text key;
         char **to;
     } strings[] = {
-        {TEXT("site"), &s.site},
-        {TEXT("name"), &s.name},
-        {TEXT("type"), &s.type},
-        {TEXT("retained"), &s.retained},
+        {TEXT("site"), &s.site},    {TEXT("name"), &s.name},
+        {TEXT("type"), &s.type},    {TEXT("retained"), &s.retained},
+        {TEXT("ackby"), &s.ack_by}, {TEXT("ackfor"), &s.ack_comment},
     };
     struct text key, value;
     while (fields_next(&rest, &key, &value)) {
@@ -387,6 +392,8 @@ void saved_alert_finish(struct saved_alert *s)
     free(s->name);
     free(s->type);
     free(s->retained);
+    free(s->ack_by);
+    free(s->ack_comment);
 }
 
 void saved_alert_apply(const struct saved_alert *s, struct instance *i,
@@ -405,6 +412,11 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
     }
     i->alert = s->state;
     i->stored = true;
+    if (s->state.phase == ALERT_FIRING && s->ack_by && s->ack_comment) {
+        free(i->ack);
+        i->ack =
+            acknowledgement_new(s->ack_at, text_of(s->ack_by), text_of(s->ack_comment));
+    }
     if (s->retained) {
         free(i->retained);
         i->retained = text_dup(text_of(s->retained));

@@ -40,6 +40,8 @@ struct saved_alert {
     uint64_t condition; /* hash of the rule's expressions */
     struct saved_timeline timeline;
     char *site, *name, *type, *retained;
+    char *ack_by, *ack_comment; /* NULL: not acknowledged */
+    struct wall ack_at;
     enum severity severity;
 };
 

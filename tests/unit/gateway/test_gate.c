@@ -1,9 +1,11 @@
 /* What is held back, and what becomes of it (SPEC 6.5, 6.6). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../tap.h"
 #include "base/counters.h"
+#include "gateway/orders.h"
 #include "world.h"
 
 /* --- maintenance --- */
@@ -422,6 +424,296 @@ START_TEST(test_source_that_is_itself_held_back_explains_all_the_same)
 }
 END_TEST
 
+/* --- silences --- */
+
+static struct silence_order silence_of(const char *tenant, const char *rule,
+                                       const char *device, int64_t until_us)
+{
+    return (struct silence_order){.tenant = text_of(tenant),
+                                  .rule = text_of(rule),
+                                  .device = text_of(device),
+                                  .until = {T0 + until_us},
+                                  .by = TEXT("ann"),
+                                  .comment = TEXT("a = b\n100% sure")};
+}
+
+static const char *silence(struct world *w, struct silence_order order)
+{
+    static char id[SILENCE_ID_BYTES];
+    const char *why = "";
+    enum brink_status status =
+        pipeline_silence(w->pipeline, &order, world_now(w), &why, id);
+    ck_assert_msg(status == BRINK_OK, "%s", why);
+    return id;
+}
+
+#define PLAIN "rules: [{id: hot, when: x > 5, repeat: 10m}, {id: wet, when: x > 5}]\n"
+
+START_TEST(test_silence_holds_back_what_it_matches_until_its_time)
+{
+    struct world w;
+    uint64_t before = counter_value(COUNT_HELD_BACK_SILENCE);
+    world_begin(&w, "", PLAIN);
+    (void)silence(&w, silence_of("ac*", "hot", "d?", HOUR));
+    say(&w, "d1", NULL, 9);
+    say(&w, "e1", NULL, 9);
+    say_on(&w, "t/other/l/d1", "\"metrics\":{\"x\":9}");
+    ck_assert_str_eq(told(&w), "OPEN wet d1\nOPEN hot e1\nOPEN wet e1\nOPEN hot d1\n"
+                               "OPEN wet d1\n");
+    ck_assert_uint_eq(counter_value(COUNT_HELD_BACK_SILENCE), before + 1);
+    world_restart(&w);
+    pass(&w, HOUR - 1);
+    ck_assert_ptr_null(strstr(told(&w), "OPEN"));
+    pass(&w, 1);
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T01:00:00.000Z");
+    ck_assert_ptr_nonnull(strstr(told(&w), "OPEN hot d1\n"));
+    world_end(&w);
+}
+END_TEST
+
+static void list_silence(void *ctx, const struct silence *x)
+{
+    buffer_format(ctx, "%s/%s/%s %s:%s %lld-%lld\n", x->tenant, x->rule, x->device, x->by,
+                  x->comment, (long long)(x->created_at.us - T0) / S,
+                  (long long)(x->until.us - T0) / S);
+}
+
+static const char *silences(struct world *w)
+{
+    static struct buffer list;
+    buffer_clear(&list);
+    pipeline_each_silence(w->pipeline, list_silence, &list);
+    return buffer_cstr(&list);
+}
+
+START_TEST(test_silences_are_listed_kept_and_expired)
+{
+    struct world w;
+    world_begin(&w, "", PLAIN);
+    char *first = text_dup(text_of(silence(&w, silence_of("", "hot", "", HOUR))));
+    pass(&w, S);
+    char *second = text_dup(text_of(silence(&w, silence_of("acme", "", "d1", MINUTE))));
+    ck_assert_str_ne(first, second);
+    ck_assert_str_eq(silence(&w, silence_of("acme", "", "d1", MINUTE)), second);
+    for (int n = 0; n < 3; n++) {
+        ck_assert_str_eq(silences(&w), "/hot/ ann:a = b\n100% sure 0-3600\n"
+                                       "acme//d1 ann:a = b\n100% sure 1-60\n");
+        world_restart(&w);
+    }
+    say(&w, "d1", NULL, 9);
+    say(&w, "d2", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN wet d2\n");
+    ck_assert_int_eq(pipeline_expire_silence(w.pipeline, text_of(first), world_now(&w)),
+                     BRINK_OK);
+    ck_assert_str_eq(told(&w), "OPEN hot d2\n"); /* the other still covers d1 */
+    ck_assert_int_eq(pipeline_expire_silence(w.pipeline, text_of(first), world_now(&w)),
+                     BRINK_E_RANGE);
+    world_restart(&w);
+    pass(&w, MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nOPEN wet d1\n");
+    ck_assert_str_eq(silences(&w), "");
+    world_restart(&w);
+    ck_assert_str_eq(silences(&w), "");
+    ck_assert_uint_eq(w.states.n, 4); /* those of the alerts alone */
+    free(first);
+    free(second);
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_silences_that_make_no_sense_are_refused_with_a_reason)
+{
+    struct world w;
+    char id[SILENCE_ID_BYTES], large[SILENCE_COMMENT_BYTES_MAX + 1];
+    const char *why = NULL;
+    world_begin(&w, "", PLAIN);
+    memset(large, 'a', sizeof large);
+    const struct {
+        struct silence_order order;
+        enum brink_status status;
+    } cases[] = {
+        {silence_of("a", "b", "c", 0), BRINK_E_RANGE},
+        {silence_of("a", "b", "c", INT64_C(300000000000000000)), BRINK_E_RANGE},
+        {silence_of("a\n", "b", "c", HOUR), BRINK_E_SYNTAX},
+        {silence_of("a", "\xff", "c", HOUR), BRINK_E_SYNTAX},
+        {{.until = {T0 + HOUR}, .by = TEXT("a\nb")}, BRINK_E_SYNTAX},
+        {{.until = {T0 + HOUR}, .comment = {large, sizeof large}}, BRINK_E_SYNTAX},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        why = NULL;
+        ck_assert_int_eq(
+            pipeline_silence(w.pipeline, &cases[i].order, world_now(&w), &why, id),
+            cases[i].status);
+        ck_assert_ptr_nonnull(why);
+    }
+    for (int i = 0; i < SILENCES_MAX; i++) {
+        char rule[16];
+        snprintf(rule, sizeof rule, "r%d", i);
+        (void)silence(&w, silence_of("", rule, "", HOUR));
+    }
+    struct silence_order more = silence_of("", "hot", "", HOUR);
+    ck_assert_int_eq(pipeline_silence(w.pipeline, &more, world_now(&w), &why, id),
+                     BRINK_E_LIMIT);
+    world_restart(&w);
+    ck_assert_int_eq(pipeline_silence(w.pipeline, &more, world_now(&w), &why, id),
+                     BRINK_E_LIMIT);
+    pass(&w, HOUR);
+    ck_assert_str_eq(silences(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+/* --- acknowledgements --- */
+
+#define ESCALATING                                                                       \
+    "rules: [{id: hot, when: x > 5, repeat: 10m, severity: info,\n"                      \
+    "  escalate: {after: 25m, severity: critical}}]\n"
+
+static enum brink_status acknowledge(struct world *w, const char *device, bool withdraw)
+{
+    const char *why;
+    const struct acknowledge_order order = {.tenant = TEXT("acme"),
+                                            .device = text_of(device),
+                                            .rule = TEXT("hot"),
+                                            .by = TEXT("bob"),
+                                            .comment = TEXT("on my way")};
+    return withdraw ? pipeline_withdraw(w->pipeline, &order, world_now(w), &why)
+                    : pipeline_acknowledge(w->pipeline, &order, world_now(w), &why);
+}
+
+START_TEST(test_acknowledged_alert_is_neither_repeated_nor_escalated)
+{
+    struct world w;
+    world_begin(&w, "", ESCALATING);
+    ck_assert_int_eq(acknowledge(&w, "d1", false), BRINK_E_RANGE);
+    say(&w, "d1", NULL, 9);
+    pass(&w, 10 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nREPEATED hot d1\n");
+    ck_assert_int_eq(acknowledge(&w, "d1", false), BRINK_OK);
+    world_restart(&w);
+    pass(&w, 50 * MINUTE);
+    ck_assert_str_eq(told(&w), "");
+    say(&w, "d1", NULL, 1);
+    ck_assert_str_eq(last_told(&w, "trigger_count"), "2");
+    ck_assert_str_eq(told(&w), "CLOSED hot d1\n");
+    /* It ended with the alert. */
+    ck_assert_int_eq(acknowledge(&w, "d1", true), BRINK_E_RANGE);
+    say(&w, "d1", NULL, 9);
+    world_restart(&w);
+    say(&w, "d1", NULL, 9); /* without Valkey nothing else tells its value */
+    pass(&w, 25 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nREPEATED hot d1\nREPEATED hot d1\n"
+                               "ESCALATED hot d1\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_withdrawn_acknowledgement_tells_the_escalation)
+{
+    struct world w;
+    world_begin(&w, "", ESCALATING);
+    say(&w, "d1", NULL, 9);
+    ck_assert_int_eq(acknowledge(&w, "d1", false), BRINK_OK);
+    pass(&w, 30 * MINUTE);
+    world_restart(&w);
+    say(&w, "d1", NULL, 9); /* without Valkey nothing else tells its value */
+    world_reload(&w, "",
+                 ESCALATING "maintenance: [{name: m, from: 23:00, until: 23:30}]\n");
+    ck_assert_str_eq(told(&w), "OPEN hot d1\n");
+    ck_assert_int_eq(acknowledge(&w, "d1", true), BRINK_OK);
+    ck_assert_str_eq(last_told(&w, "severity"), "critical");
+    ck_assert_str_eq(told(&w), "ESCALATED hot d1\n");
+    pass(&w, 10 * MINUTE);
+    ck_assert_str_eq(told(&w), "REPEATED hot d1\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_acknowledged_while_held_back_is_opened_all_the_same)
+{
+    struct world w;
+    world_begin(&w, "",
+                ESCALATING "maintenance: [{name: m, from: 00:00, until: 00:30}]\n");
+    say(&w, "d1", NULL, 9);
+    ck_assert_int_eq(acknowledge(&w, "d1", false), BRINK_OK);
+    pass(&w, 30 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN hot d1\n");
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_acknowledgement_is_of_the_alert_that_was_meant)
+{
+    struct world w;
+    const char *why;
+    world_begin(&w, "", ESCALATING);
+    say(&w, "d1", NULL, 9);
+    char *id = text_dup(text_of(last_told(&w, "alert_id")));
+    const struct acknowledge_order order = {.tenant = TEXT("acme"),
+                                            .device = TEXT("d1"),
+                                            .rule = TEXT("hot"),
+                                            .alert_id = text_of(id)};
+    ck_assert_int_eq(pipeline_acknowledge(w.pipeline, &order, world_now(&w), &why),
+                     BRINK_OK);
+    say(&w, "d1", NULL, 1);
+    pass(&w, S);
+    say(&w, "d1", NULL, 9);
+    ck_assert_int_eq(pipeline_acknowledge(w.pipeline, &order, world_now(&w), &why),
+                     BRINK_E_STATE);
+    free(id);
+    world_end(&w);
+}
+END_TEST
+
+/* --- why --- */
+
+START_TEST(test_it_is_told_what_holds_back)
+{
+    struct world w;
+    struct muting m;
+    world_begin(&w, "",
+                "rules:\n"
+                "  - {id: hot, when: x > 5}\n"
+                "  - {id: wet, when: x > 5}\n"
+                "  - {id: power, when: v < 1}\n"
+                "maintenance: [{name: works, from: 00:00, until: 00:30, rules: [hot]}]\n"
+                "inhibit: [{source: power, target: [wet], equal: [site]}]\n");
+    say(&w, "d1", "s1", 9);
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    struct text acme = TEXT("acme"), d1 = TEXT("d1"), hot = TEXT("hot"),
+                wet = TEXT("wet");
+    ck_assert_int_eq(pipeline_muting(w.pipeline, acme, d1, hot, &m), BRINK_OK);
+    ck_assert(m.firing && !m.published && m.withheld && m.muted);
+    ck_assert_int_eq(m.kind, MUTE_MAINTENANCE);
+    ck_assert_str_eq(m.name, "works");
+    ck_assert_int_eq(m.until.us, T0 + 30 * MINUTE);
+    ck_assert_int_eq(pipeline_muting(w.pipeline, acme, d1, wet, &m), BRINK_OK);
+    ck_assert(m.firing && m.published && !m.withheld && m.muted);
+    ck_assert_int_eq(m.kind, MUTE_INHIBITED);
+    ck_assert_str_eq(m.name, "power");
+    ck_assert_int_eq(acknowledge(&w, "d1", false), BRINK_OK);
+    pass(&w, HOUR);
+    const char *id = silence(&w, silence_of("", "hot", "d2", 3 * HOUR));
+    say(&w, "d2", "s2", 9);
+    ck_assert_int_eq(pipeline_muting(w.pipeline, acme, TEXT("d2"), hot, &m), BRINK_OK);
+    ck_assert_int_eq(m.kind, MUTE_SILENCE);
+    ck_assert_str_eq(m.name, id);
+    ck_assert_int_eq(m.until.us, T0 + 3 * HOUR);
+    ck_assert_int_eq(pipeline_muting(w.pipeline, acme, d1, hot, &m), BRINK_OK);
+    ck_assert(m.firing && m.published && m.muted);
+    ck_assert_int_eq(m.kind, MUTE_ACKNOWLEDGED);
+    ck_assert_str_eq(m.name, "bob");
+    ck_assert_str_eq(m.ack->comment, "on my way");
+    ck_assert_int_eq(pipeline_muting(w.pipeline, acme, TEXT("d2"), wet, &m), BRINK_OK);
+    ck_assert(m.firing && m.published && !m.muted);
+    ck_assert_int_eq(pipeline_muting(w.pipeline, acme, TEXT("none"), wet, &m),
+                     BRINK_E_RANGE);
+    world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
     setenv("TZ", "UTC0", 1);
@@ -450,6 +742,20 @@ int main(void)
     tcase_add_test(t, test_reload_changes_what_explains);
     tcase_add_test(t, test_of_two_that_explain_all_the_first_in_the_file_is_told);
     tcase_add_test(t, test_source_that_is_itself_held_back_explains_all_the_same);
+    suite_add_tcase(suite, t);
+    t = tcase_create("silences");
+    tcase_add_test(t, test_silence_holds_back_what_it_matches_until_its_time);
+    tcase_add_test(t, test_silences_are_listed_kept_and_expired);
+    tcase_add_test(t, test_silences_that_make_no_sense_are_refused_with_a_reason);
+    suite_add_tcase(suite, t);
+    t = tcase_create("acknowledgements");
+    tcase_add_test(t, test_acknowledged_alert_is_neither_repeated_nor_escalated);
+    tcase_add_test(t, test_withdrawn_acknowledgement_tells_the_escalation);
+    tcase_add_test(t, test_acknowledged_while_held_back_is_opened_all_the_same);
+    tcase_add_test(t, test_acknowledgement_is_of_the_alert_that_was_meant);
+    suite_add_tcase(suite, t);
+    t = tcase_create("why");
+    tcase_add_test(t, test_it_is_told_what_holds_back);
     suite_add_tcase(suite, t);
     return run_tap(suite);
 }

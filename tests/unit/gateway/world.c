@@ -165,13 +165,13 @@ static void start(struct world *w)
     /* As gateway.c does: what is of no alert first. */
     const struct kept_state *s;
     for (size_t i = 0; (s = map_next(&w->states, &i));) {
-        if (pipeline_is_rule_state(s->rule, s->tenant, s->device)) {
-            pipeline_restore_rule(w->pipeline, s->rule, s->tenant, s->device, s->value);
+        if (pipeline_is_own_state(s->rule, s->tenant, s->device)) {
+            pipeline_restore_own(w->pipeline, s->rule, s->tenant, s->device, s->value);
         }
     }
     pipeline_compare_rules(w->pipeline, world_now(w));
     for (size_t i = 0; (s = map_next(&w->states, &i));) {
-        if (!pipeline_is_rule_state(s->rule, s->tenant, s->device)) {
+        if (!pipeline_is_own_state(s->rule, s->tenant, s->device)) {
             pipeline_restore_alert(w->pipeline, s->rule, s->tenant, s->device, s->value,
                                    world_now(w));
         }

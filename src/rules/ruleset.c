@@ -7,6 +7,14 @@
 /* A reading that carries the normal name itself yields to any mapped raw name. */
 #define PRIORITY_DIRECT UINT32_MAX
 
+#define SHAPES 16         /* whose names are kept; a power of two */
+#define SHAPE_READINGS 64 /* of one message; those with more are looked up each time */
+
+struct shape_names {
+    uint32_t shape; /* 0: none */
+    const struct metric_name *names[SHAPE_READINGS];
+};
+
 static struct metric_name *name_entry(struct ruleset *s, const char *name)
 {
     struct metric_name *entry = map_get(&s->names, text_of(name));
@@ -81,7 +89,8 @@ static bool number_metrics(struct ruleset *s, const struct ruleset *old)
         }
     }
     s->marks = calloc(s->n_metrics ? s->n_metrics : 1, sizeof *s->marks);
-    return s->marks != NULL;
+    s->shapes = calloc(SHAPES, sizeof *s->shapes);
+    return s->marks != NULL && s->shapes != NULL;
 }
 
 static bool add_mappings(struct ruleset *s, const struct config *c)
@@ -127,10 +136,12 @@ static void drop_index(struct ruleset *s)
     map_finish(&s->names);
     free(s->metrics);
     free(s->marks);
+    free(s->shapes);
     s->all_names = NULL;
     s->by_id = s->names = (struct map){0};
     s->metrics = NULL;
     s->marks = NULL;
+    s->shapes = NULL;
     s->n_metrics = 0;
 }
 
@@ -240,13 +251,32 @@ size_t ruleset_values_max(const struct ruleset *s)
     return s->n_metrics;
 }
 
+/* What each reading's name leads to; NULL: each is to be looked up. */
+static const struct metric_name *const *names_of(const struct ruleset *s,
+                                                 const struct message *m)
+{
+    if (m->shape == 0 || m->n_readings > SHAPE_READINGS) {
+        return NULL;
+    }
+    struct shape_names *of = &s->shapes[m->shape % SHAPES];
+    if (of->shape != m->shape) {
+        for (size_t i = 0; i < m->n_readings; i++) {
+            of->names[i] = map_get(&s->names, m->readings[i].metric);
+        }
+        of->shape = m->shape;
+    }
+    return of->names;
+}
+
 size_t ruleset_values(struct ruleset *s, const struct message *m,
                       struct metric_value *out)
 {
     size_t n = 0;
     uint64_t serial = ++s->serial;
+    const struct metric_name *const *names = names_of(s, m);
     for (size_t i = 0; i < m->n_readings; i++) {
-        const struct metric_name *name = map_get(&s->names, m->readings[i].metric);
+        const struct metric_name *name =
+            names ? names[i] : map_get(&s->names, m->readings[i].metric);
         for (size_t k = 0; name && k < name->n_uses; k++) {
             const struct metric_use *use = &name->uses[k];
             double value = use->priority == PRIORITY_DIRECT

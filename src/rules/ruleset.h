@@ -33,6 +33,8 @@ struct ruleset {
         uint32_t place;
     } * marks;
     uint64_t serial;
+    /* Of shapes of messages that came lately, the names looked up once. */
+    struct shape_names *shapes;
 };
 
 /* A name as it comes in a payload, and the metrics that it gives a value. */

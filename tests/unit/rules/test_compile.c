@@ -158,6 +158,33 @@ START_TEST(test_first_raw_name_present_wins_and_stays_readable)
 }
 END_TEST
 
+/* Names are looked up once a shape; more shapes than are kept take turns, and so does a
+ * message without one. */
+START_TEST(test_a_shape_stands_for_the_names_of_its_readings)
+{
+    struct loaded l;
+    load_rules(&l, "rules: [{id: a, when: x > y}]");
+    ck_assert_ptr_nonnull(l.rules);
+    const struct reading xy[] = {{TEXT("x"), 1}, {TEXT("y"), 2}};
+    const struct reading yx[] = {{TEXT("y"), 2}, {TEXT("x"), 1}};
+    const struct reading neither[] = {{TEXT("z"), 7}, {TEXT("other"), 8}};
+    const struct reading *const readings[] = {xy, yx, neither};
+    struct metric_value out[4];
+    int x = ruleset_metric(l.rules, TEXT("x"));
+    for (uint32_t k = 0; k < 500; k++) {
+        uint32_t shape = k * 7 % 51; /* 0: none; else what it says of order */
+        struct message m = {
+            .readings = readings[shape % 3], .n_readings = 2, .shape = shape};
+        size_t n = ruleset_values(l.rules, &m, out);
+        ck_assert_uint_eq(n, shape % 3 == 2 ? 0 : 2);
+        for (size_t i = 0; i < n; i++) {
+            ck_assert_double_eq(out[i].value, (int)out[i].metric == x ? 1 : 2);
+        }
+    }
+    unload_rules(&l);
+}
+END_TEST
+
 START_TEST(test_unchanged_rule_is_shared_over_a_reload)
 {
     struct loaded a, b;
@@ -187,6 +214,7 @@ int main(void)
     tcase_add_test(t, test_all_problems_of_all_rules_are_told);
     tcase_add_test(t, test_scope_covers_by_tenant_site_pattern_and_group);
     tcase_add_test(t, test_first_raw_name_present_wins_and_stays_readable);
+    tcase_add_test(t, test_a_shape_stands_for_the_names_of_its_readings);
     tcase_add_test(t, test_unchanged_rule_is_shared_over_a_reload);
     suite_add_tcase(suite, t);
     return run_tap(suite);

@@ -118,12 +118,12 @@ static size_t ring_bytes(const struct window *w, uint32_t cap)
     return bytes;
 }
 
-/* How many readings to make room for when n are to be held: an eighth more, since a
+/* How many readings to make room for when n are to be held: a sixteenth more, since a
  * window over time grows to its length and stays there; never more than counts let it
  * hold. */
 static uint32_t cap_for(const struct window *w, uint32_t n)
 {
-    uint32_t cap = (n + n / 8 + CAP_MIN - 1) / CAP_MIN * CAP_MIN;
+    uint32_t cap = (n + n / 16 + CAP_MIN - 1) / CAP_MIN * CAP_MIN;
     uint32_t held_max = w->spec->n_spans > 0 ? 0 : 1;
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         uint32_t count = w->spec->spans[i].count;

@@ -13,7 +13,7 @@
  * subtracted from them: they do not drift, and a huge value leaves no trace once it left
  * (internal.h).
  *
- * Memory: 16 bytes a reading, at most an eighth more of them than are held, 0.5 to 5
+ * Memory: 16 bytes a reading, at most a sixteenth more of them than are held, 0.5 to 5
  * bytes a reading for each span's figures, 24 a distinct value for percentiles. */
 #ifndef BRINK_WINDOW_WINDOW_H
 #define BRINK_WINDOW_WINDOW_H

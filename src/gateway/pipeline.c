@@ -262,13 +262,15 @@ static bool minds_silence(const struct rule *r)
 /* Enters one value; the instances for which it changed something are touched. A
  * redelivery (equal in time and value to one that is held) says nothing new, not even
  * that the metric is alive; a late reading does, although it is never the latest value.
+ * What is newer than the latest value is no redelivery, even where a window holds it: a
+ * run that was killed may have written it without deciding on it.
  */
 static void apply_value(struct pipeline *p, const struct staged_value *v,
                         const struct message *m, int64_t silence)
 {
     struct cell *cell = v->cell;
     const struct touch *touches = &p->touches[v->first_touch];
-    bool late = m->at.us < cell->at.us, inserted = false;
+    bool late = m->at.us<cell->at.us, newer = m->at.us> cell->at.us, inserted = false;
     bool redelivered = cell->known && m->at.us == cell->at.us && v->value == cell->value;
     for (uint32_t t = 0; t < v->n_touches; t++) {
         if (touches[t].staged < 0) {
@@ -276,7 +278,7 @@ static void apply_value(struct pipeline *p, const struct staged_value *v,
         }
         enum window_push push = history_admit(p->history, touches[t].staged);
         inserted = inserted || push == WINDOW_INSERTED;
-        redelivered = redelivered || push == WINDOW_DUPLICATE;
+        redelivered = redelivered || (push == WINDOW_DUPLICATE && !newer);
         if (push == WINDOW_APPENDED || push == WINDOW_INSERTED) {
             touch(p, touches[t].instance);
         }

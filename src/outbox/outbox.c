@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@
  * time, so that no alert waits for long. */
 #define SHRINK_PAGES 256
 #define SHRINK_PAUSE_US (20 * US_PER_MS)
+/* A run that was killed while it started its child may hold the lock for a moment longer:
+ * until that child is what it was made for. */
+#define LOCK_TRIES 100
+#define LOCK_TRY_MS 20
 
 struct outbox {
     struct database *db;
@@ -164,6 +169,18 @@ static void tell_why(char *why, size_t why_bytes, const char *what, const char *
     (void)snprintf(why, why_bytes, "%s %s: %s", what, path, strerror(error));
 }
 
+/* 0, or errno. */
+static int lock(int fd)
+{
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK || i >= LOCK_TRIES) {
+            return errno;
+        }
+        (void)poll(NULL, 0, LOCK_TRY_MS);
+    }
+    return 0;
+}
+
 /* The folder and the lock. */
 static enum brink_status take_place(struct outbox *o, char *why, size_t why_bytes)
 {
@@ -184,12 +201,13 @@ static enum brink_status take_place(struct outbox *o, char *why, size_t why_byte
     if (o->lock_fd < 0) {
         tell_why(why, why_bytes, "state_dir is not writable:", path, errno);
         st = BRINK_E_IO;
-    } else if (flock(o->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) {
+    } else {
+        int error = lock(o->lock_fd);
+        if (error == EWOULDBLOCK) {
             (void)snprintf(why, why_bytes, "another process uses state_dir %s", o->dir);
             st = BRINK_E_STATE;
-        } else {
-            tell_why(why, why_bytes, "cannot lock", path, errno);
+        } else if (error) {
+            tell_why(why, why_bytes, "cannot lock", path, error);
             st = BRINK_E_IO;
         }
     }

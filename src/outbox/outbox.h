@@ -28,7 +28,8 @@ struct outbox_event {
 
 /* Opens or makes state_dir/outbox.db (mode 0600; the folder 0700 if made). sync_always:
  * each commit survives a power cut; else what is older than a second does (outbox_step).
- * E_IO: *why tells what and what to do; E_STATE: another process has it. A file that is
+ * E_IO: *why tells what and what to do; E_STATE: another process has it, and did not give
+ * it back within two seconds. A file that is
  * damaged is put aside (outbox.db.damaged-N) with a logged error and a new one begun. */
 enum brink_status outbox_open(const char *state_dir, bool sync_always, uint32_t limit,
                               char *why, size_t why_bytes,

@@ -1,10 +1,12 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -384,6 +386,33 @@ START_TEST(test_second_process_is_refused)
 }
 END_TEST
 
+/* As that of a run that was killed while it started its child. */
+START_TEST(test_lock_that_is_about_to_be_given_back_is_waited_for)
+{
+    char path[96], ready;
+    int pipe_fds[2];
+    outbox_close(open_outbox(false, 10));
+    (void)snprintf(path, sizeof(path), "%s/outbox.lock", dir);
+    ck_assert_int_eq(pipe(pipe_fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open(path, O_RDWR);
+        if (fd < 0 || flock(fd, LOCK_EX) != 0 || write(pipe_fds[1], "", 1) != 1) {
+            _exit(1);
+        }
+        (void)poll(NULL, 0, 300);
+        _exit(0);
+    }
+    ck_assert_int_eq((int)read(pipe_fds[0], &ready, 1), 1);
+    outbox_close(open_outbox(false, 10));
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    (void)close(pipe_fds[0]);
+    (void)close(pipe_fds[1]);
+}
+END_TEST
+
 START_TEST(test_place_that_cannot_be_used_is_told)
 {
     struct outbox *o = NULL;
@@ -748,6 +777,7 @@ static Suite *outbox_suite(void)
     tcase_add_test(t, test_bytes_of_any_kind_come_back_as_they_were);
     tcase_add_loop_test(t, test_folder_and_files_are_private_whatever_the_umask, 0, 2);
     tcase_add_test(t, test_second_process_is_refused);
+    tcase_add_test(t, test_lock_that_is_about_to_be_given_back_is_waited_for);
     tcase_add_test(t, test_place_that_cannot_be_used_is_told);
     tcase_add_test(t, test_damaged_file_is_put_aside_and_begun_anew);
     tcase_add_test(t, test_newer_file_is_refused_and_left_alone);

@@ -59,6 +59,10 @@
       "keys deleted or expired under us")                                                \
     X(STORE_WRITTEN_BACK, "store_values_written_back_total", "",                         \
       "lists restored after an outage")                                                  \
+    X(BACKLOG_FAILURES, "store_backlog_failures_total", "",                              \
+      "failed writes of what waits for Valkey")                                          \
+    X(BACKLOG_LEFT, "store_backlog_dropped_total", "",                                   \
+      "readings kept over a restart for rules that are gone")                            \
     X(POINTS_DROPPED, "points_dropped_total", "",                                        \
       "oldest points dropped at points_per_window")                                      \
     X(EVALUATIONS, "evaluations_total", "", "rule evaluations")                          \

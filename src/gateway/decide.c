@@ -97,7 +97,8 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         i->alert.cooldown_until.us <= m->now.us) {
         i->alert.cooldown_until.us = 0;
     }
-    if (!m->by_reading && (p->devices_loaded || i->device->heard)) {
+    bool known = p->devices_loaded || i->device->heard || i->device->restored;
+    if (!m->by_reading && known) {
         device_mark_dirty(&p->devices, i->device); /* a timer may have begun or ended */
     }
     if (!same_state(&before, &i->alert)) {
@@ -143,6 +144,13 @@ void schedule(struct pipeline *p, struct instance *i)
         log_limited(&p->limit_memory, now, LOG_LEVEL_ERROR,
                     "no memory for a timer, ignoring it", LOG_S("rule", r->id),
                     LOG_S("device", i->device->id));
+    }
+}
+
+void schedule_device(struct pipeline *p, struct device *device)
+{
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        schedule(p, device->instances[k]);
     }
 }
 

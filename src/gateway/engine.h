@@ -1,6 +1,7 @@
 /* The inside of a pipeline, shared by its files: pipeline.c (the batch), admission.c (who
  * may speak), decide.c (evaluation to event), gate.c (what is held back), announce.c
- * (what goes out) and upkeep.c (timers, saved state, reload). Nobody else includes it. */
+ * (what goes out), upkeep.c (timers, forgetting, reload) and saved.c (what a restart
+ * finds again). Nobody else includes it. */
 #ifndef BRINK_GATEWAY_ENGINE_H
 #define BRINK_GATEWAY_ENGINE_H
 
@@ -60,8 +61,9 @@ struct pipeline {
     size_t sweep; /* place in the registry */
     bool exact;   /* pipeline_set_exact() */
     bool devices_asked,
-        devices_loaded; /* history_load_devices() was called, and is done */
-    struct wall alive;  /* until when the last run was subscribed */
+        devices_loaded;      /* history_load_devices() was called, and is done */
+    struct wall alive;       /* until when the last run was subscribed */
+    struct wall saved_alive; /* the same of this run, as last saved; 0: not yet */
     struct buffer payload, topic, text, window_key;
     struct map firsts; /* rule id -> struct first_metric, as the outbox has them */
     struct log_limit limit_device, limit_shift, limit_tenant, limit_memory, limit_topic,
@@ -86,6 +88,7 @@ void announce(struct pipeline *p, const struct alert_facts *f,
 void decide(struct pipeline *p, struct instance *i, const struct moment *m);
 void schedule(struct pipeline *p, struct instance *i);
 void store_state(struct pipeline *p, struct instance *i);
+void schedule_device(struct pipeline *p, struct device *device);
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason);
 void close_saved(struct pipeline *p, struct saved_alert *saved, struct text rule,
                  struct text tenant, struct text device);
@@ -104,11 +107,6 @@ void follow_clock(struct pipeline *p);
 void store_alerts(struct pipeline *p, struct device *device); /* their times moved */
 void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
 void catch_up(struct pipeline *p, const struct instance *i);
-void save_device(struct pipeline *p, struct device *device);
-/* A field of the hash in Valkey: a device's line, or until when the last run was
- * subscribed. ctx: the pipeline. */
-#define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
-void restore_device(void *ctx, struct text field, struct text value);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
 
 /* first_metric.c: a list does not say whose readings it holds. Where a rule's first
@@ -122,5 +120,15 @@ void first_metric_settle(struct pipeline *p, struct instance *i);
 void first_metrics_store(struct pipeline *p); /* anew: the clock was set */
 void first_metrics_forget(struct pipeline *p, const struct device *device);
 void first_metrics_free(struct pipeline *p);
+
+/* saved.c */
+void save_device(struct pipeline *p, struct device *device);
+void save_devices(struct pipeline *p); /* those that changed */
+/* A field of the hash in Valkey: a device's line, or until when the last run was
+ * subscribed. ctx: the pipeline. */
+#define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
+void restore_device(void *ctx, struct text field, struct text value);
+void save_alive(struct pipeline *p); /* until when the gateway was subscribed */
+void keep_all_devices(void *ctx, struct history *h); /* see history_keeps_devices() */
 
 #endif

@@ -382,6 +382,7 @@ static bool restore(struct gateway *g)
                 g->config->gateway.state_dir);
         return false;
     }
+    pipeline_restore_left(g->pipeline, instant_now(g));
     history_wait_connected(g->history, g->config->store.timeout_us);
     /* Valkey down at start is no different from later: what it knows is taken in when it
      * comes (SPEC 5.4). */

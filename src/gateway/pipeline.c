@@ -65,6 +65,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
         .leaving = leaving,
     };
     devices_init(&p->devices, rules, &p->hooks);
+    history_keeps_devices(history, keep_all_devices, p);
     apply_limits(p);
     gate_init(p, now);
     gate_take_plan(p, &plan);
@@ -416,8 +417,8 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
 }
 
 /* With `inbox: 0` a kill forgets nothing: what the batch's devices now know (latest
- * values, pending timers) is in Valkey before the broker is told that their messages are
- * done with. */
+ * values, pending timers) is kept before the broker is told that their messages are done
+ * with. */
 static void save_before_acknowledging(struct pipeline *p)
 {
     if (p->config->mqtt.inbox > 0 || p->n_messages == 0) {
@@ -426,7 +427,6 @@ static void save_before_acknowledging(struct pipeline *p)
     for (size_t k = 0; k < p->n_messages; k++) {
         save_device(p, p->messages[k].device);
     }
-    history_exchange(p->history, p->now.mono);
 }
 
 void pipeline_apply(struct pipeline *p, struct instant now)
@@ -461,6 +461,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
         save_before_acknowledging(p);
     }
     decoder_reset(p->decoder);
+    history_keep(p->history, now.mono);
     p->sink.commit(p->sink.ctx, now.mono); /* 5. durable before it is sent */
 }
 

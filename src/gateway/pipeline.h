@@ -77,6 +77,9 @@ void pipeline_compare_rules(struct pipeline *p, struct instant now);
 void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
                             struct text device, struct text value, struct instant now);
 
+/* Then what Valkey did not take in the last run (SPEC 5.4, 7.3), once. */
+void pipeline_restore_left(struct pipeline *p, struct instant now);
+
 /* Are the devices that Valkey knows of read back? */
 bool pipeline_is_loaded(const struct pipeline *p);
 

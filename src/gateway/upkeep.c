@@ -1,4 +1,4 @@
-/* What happens without a message: timers, saved state, forgetting, reload. */
+/* What happens without a message: timers, forgetting, reload. */
 #include "gateway/engine.h"
 
 #include <stdlib.h>
@@ -164,144 +164,6 @@ struct series *open_series(void *ctx, struct instance *user, size_t metric)
     return s;
 }
 
-/* --- saved state --- */
-
-void save_device(struct pipeline *p, struct device *device)
-{
-    if (!history_is_kept(p->history)) {
-        return; /* nowhere to save it */
-    }
-    buffer_clear(&p->text);
-    device_state_print(&p->devices, device, p->now, &p->text);
-    if (buffer_ok(&p->text)) {
-        history_put_device(p->history, text_of(device->field), buffer_view(&p->text));
-    }
-}
-
-static void save_devices(struct pipeline *p, size_t most)
-{
-    for (; p->devices.dirty && most > 0; most--) {
-        struct device *device = p->devices.dirty;
-        p->devices.dirty = device->dirty_next;
-        device->dirty = false;
-        save_device(p, device);
-    }
-}
-
-static void save_alive(struct pipeline *p)
-{
-    if (p->devices.silence.runs) {
-        char text[NUMBER_BYTES];
-        size_t n = number_print_seconds(p->now.wall.us, text);
-        history_put_device(p->history, TEXT(GATEWAY_FIELD), (struct text){text, n});
-    }
-}
-
-static void schedule_device(struct pipeline *p, struct device *device)
-{
-    for (uint32_t k = 0; k < device->n_instances; k++) {
-        schedule(p, device->instances[k]);
-    }
-}
-
-/* A window that was firing, pending or counted may change by emptying alone: it is read
- * without waiting for a reading. */
-static void want_windows(struct instance *i)
-{
-    const struct rule *r = i->rule;
-    bool held = false;
-    for (size_t h = 0; h < r->n_held; h++) {
-        held = held || i->held[h].onset.us != 0;
-    }
-    for (size_t m = 0; m < r->n_metrics; m++) {
-        bool counts = false;
-        for (size_t k = 0; k < r->metrics[m].window.n_spans; k++) {
-            counts =
-                counts || (r->metrics[m].window.spans[k].functions & (1u << FN_COUNT));
-        }
-        if (i->series[m] && (counts || held || i->alert.phase != ALERT_INACTIVE)) {
-            series_want(i->series[m]);
-        }
-    }
-}
-
-void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
-                            struct text id, struct text value, struct instant now)
-{
-    struct saved_alert saved;
-    enum brink_status why;
-    p->now = now;
-    if (saved_alert_parse(value, &saved) != BRINK_OK) {
-        log_limited(&p->limit_state, now.mono, LOG_LEVEL_WARNING,
-                    "stored alert is unreadable, forgetting it", LOG_T("rule", rule),
-                    LOG_T("tenant", tenant), LOG_T("device", id));
-        p->sink.state(p->sink.ctx, rule, tenant, id, TEXT(""));
-        return;
-    }
-    struct device *device = devices_get(&p->devices, tenant, id, now.mono, &why);
-    struct instance *i = NULL;
-    if (device &&
-        (!saved.site || device->site ||
-         device_set_site(&p->devices, device, text_of(saved.site)) == BRINK_OK) &&
-        device_bind(&p->devices, device) == BRINK_OK) {
-        i = device_instance(device, rule);
-    }
-    if (i) {
-        saved_alert_apply(&saved, i, now);
-        saved_alert_labels(value, device);
-        p->gate.has_orphans = true;
-        want_windows(i);
-        schedule_device(p, device);
-    } else {
-        close_saved(p, &saved, rule, tenant, id);
-    }
-    saved_alert_finish(&saved);
-}
-
-/* One device's line from Valkey. */
-void restore_device(void *ctx, struct text field, struct text value)
-{
-    struct pipeline *p = ctx;
-    const char *slash =
-        field.p ? memchr(field.p, '/', field.n) : NULL; /* field.p == NULL: the end */
-    double seconds;
-    enum brink_status why;
-    if (!field.p) {
-        p->devices_loaded = true;
-        return;
-    }
-    if (text_equal(field, TEXT(GATEWAY_FIELD))) {
-        if (number_parse(value, &seconds) == BRINK_OK && seconds > 0 && seconds < 9e9) {
-            p->alive.us = number_seconds_to_us(seconds);
-        }
-        return;
-    }
-    if (!slash) {
-        return;
-    }
-    struct text tenant = {field.p, (size_t)(slash - field.p)};
-    struct text id = {slash + 1, field.n - tenant.n - 1};
-    if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field)) {
-        return;
-    }
-    struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
-    if (device &&
-        device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
-        for (uint32_t k = 0; k < device->n_instances; k++) {
-            want_windows(device->instances[k]);
-        }
-        schedule_device(p, device);
-        if (device->heard) { /* what waits to be written does not know all of this */
-            device_mark_dirty(&p->devices, device);
-        }
-    }
-}
-
-bool pipeline_is_loaded(const struct pipeline *p)
-{
-    return p->devices_loaded;
-}
-
 /* --- forgetting --- */
 
 static void sweep(struct pipeline *p)
@@ -391,12 +253,13 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     if (now.mono.us >= p->next_save.us) {
         p->next_save.us = now.mono.us + SAVE_DEVICES_US;
         save_alive(p);
-        save_devices(p, SIZE_MAX);
+        save_devices(p);
     }
     if (now.mono.us >= p->next_sweep.us) {
         p->next_sweep.us = now.mono.us + SWEEP_EVERY_US;
         sweep(p);
     }
+    history_keep(p->history, now.mono);
     p->sink.commit(p->sink.ctx, now.mono);
     const struct heap_item *first = heap_first(&p->devices.timers);
     if (first) {
@@ -495,12 +358,13 @@ void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us)
 {
     p->now = now;
     save_alive(p);
-    save_devices(p, SIZE_MAX);
+    save_devices(p);
     history_flush(p->history, timeout_us / 2);
     /* What was written only now may have to fire, and after the next start nobody would
      * look at it. */
     follow_history(p);
-    save_devices(p, SIZE_MAX);
+    save_devices(p);
     history_flush(p->history, timeout_us / 2);
+    history_keep(p->history, now.mono);
     p->sink.commit(p->sink.ctx, now.mono);
 }

@@ -51,6 +51,7 @@ enum brink_status series_new(struct history *h, struct text key,
     if (!h->store) {
         s->flags = S_LOADED;
     }
+    keep_take(s);
     *ret_series = s;
     return BRINK_OK;
 }
@@ -178,6 +179,39 @@ void history_key(struct buffer *out, struct text tenant, struct text rule,
     }
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool history_key_parse(struct text key, struct buffer *tenant, struct text *ret_rule,
+                       struct text *ret_device)
+{
+    const struct text head = TEXT("wbuf:");
+    if (key.n < head.n || memcmp(key.p, head.p, head.n) != 0) {
+        return false;
+    }
+    const char *end = key.p + key.n, *p = key.p + head.n;
+    const char *colon = memchr(p, ':', (size_t)(end - p));
+    const char *rule = colon ? colon + 1 : end;
+    const char *second = memchr(rule, ':', (size_t)(end - rule));
+    if (!colon || !second) {
+        return false;
+    }
+    buffer_clear(tenant);
+    for (; p < colon; p++) {
+        int high = *p == '%' && colon - p > 2 ? hex_digit(p[1]) : -1;
+        int low = high >= 0 ? hex_digit(p[2]) : -1;
+        buffer_char(tenant, low >= 0 ? (char)(high * 16 + low) : *p);
+        p += low >= 0 ? 2 : 0;
+    }
+    const char *device = second + 1;
+    const char *slash = memchr(device, '/', (size_t)(end - device));
+    *ret_rule = (struct text){rule, (size_t)(second - rule)};
+    *ret_device = (struct text){device, (size_t)((slash ? slash : end) - device)};
+    return buffer_ok(tenant) && tenant->n > 0 && ret_device->n > 0;
+}
+
 /* --- the batch --- */
 
 static bool reserve_batch(struct history *h, bool touches)
@@ -256,6 +290,7 @@ enum window_push history_admit(struct history *h, int i)
     if (push == WINDOW_NO_MEMORY) {
         series_forget(s); /* what Valkey confirmed is read again when there is memory */
     } else if (failed && (push == WINDOW_APPENDED || push == WINDOW_INSERTED)) {
+        r->waits = true;
         series_add_pending(s, r->p, push, newest);
     }
     return push;
@@ -263,6 +298,7 @@ enum window_push history_admit(struct history *h, int i)
 
 void history_reset_batch(struct history *h)
 {
+    keep_batch(h);
     for (size_t i = 0; i < h->n_staged; i++) {
         struct staged *r = &h->staged[i];
         if (r->s && r->state == STAGED_CONFIRMED && h->store) {

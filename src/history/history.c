@@ -34,6 +34,7 @@ enum brink_status history_new(const struct config *config, const struct clock *c
     h->fallback_memory = config->store.fallback_memory;
     h->value_max = value_max(config->limits.points_per_window);
     h->due_at_once = DUE_FIRST;
+    h->keeps_all = config->mqtt.inbox == 0;
     h->now = h->since = clock->mono(clock->ctx);
     link_init(&h->all);
     link_init(&h->due);
@@ -45,6 +46,9 @@ enum brink_status history_new(const struct config *config, const struct clock *c
                   LOG_S("store", "memory"));
     } else if (status == BRINK_OK) {
         h->state = STORE_STATE_CONNECTING;
+        status = keep_open(h, config->gateway.state_dir);
+    }
+    if (status == BRINK_OK && config->store.kind != STORE_MEMORY) {
         status = store_new(config, wake, wake_ctx, &h->store);
     }
     if (status) {
@@ -61,6 +65,7 @@ void history_free(struct history *h)
         return;
     }
     store_free(h->store);
+    backlog_close(&h->backlog);
     side_finish(&h->side);
     free(h->staged);
     free(h->touched);
@@ -117,6 +122,7 @@ void history_give_up(struct history *h, const char *reason)
 {
     set_state(h, STORE_STATE_DOWN, reason);
     store_give_up(h->store, h->reason);
+    h->keep_devices = true;
     log_limited(&h->limit_down, h->now, LOG_LEVEL_WARNING,
                 "valkey is unavailable, windows are unknown", LOG_S("reason", h->reason),
                 LOG_I("series_pending", h->n_due));
@@ -224,6 +230,9 @@ static struct mono sooner(struct mono a, struct mono b)
 static struct mono next_step(const struct history *h)
 {
     struct mono wake = {h->now.us + IDLE_US};
+    if (h->backlog.unsynced) {
+        wake = sooner(wake, h->backlog.sync_at);
+    }
     if (!h->store || !store_connection(h->store)) {
         return wake;
     }
@@ -290,6 +299,9 @@ void history_flush(struct history *h, int64_t timeout_us)
 void history_put_device(struct history *h, struct text field, struct text value)
 {
     side_put_device(&h->side, h->now, field, value);
+    if (h->store) {
+        keep_device(h, field, value);
+    }
 }
 
 void history_put_cooldown(struct history *h, struct text tenant, struct text rule,

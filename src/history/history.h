@@ -103,6 +103,10 @@ int64_t history_ttl_us(const struct window_spec *spec);
 /* wbuf:{tenant}:{rule}:{device}[/metric] with the tenant escaped (SPEC 5.1). */
 void history_key(struct buffer *out, struct text tenant, struct text rule,
                  struct text device, struct text metric /* n == 0: the rule's first */);
+/* The other way round, but for the metric; rule and device are views into the key. False:
+ * it is no such key, or out of memory. */
+bool history_key_parse(struct text key, struct buffer *tenant, struct text *ret_rule,
+                       struct text *ret_device);
 
 /* Returns the staged reading's number (0, 1, 2... in this batch) or -1: out of memory. */
 int history_stage(struct history *h, struct series *s, struct point p);
@@ -123,6 +127,31 @@ void *history_next_changed(struct history *h);
 
 /* Everything pending that can be written is; for a clean stop. At most `timeout_us`. */
 void history_flush(struct history *h, int64_t timeout_us);
+
+/* --- what Valkey did not take (SPEC 5.4, 7.3) --- */
+/* Writes it to `backlog` in state_dir: to be called before messages count as applied, and
+ * now and then. One system call a batch during an outage, none while Valkey takes
+ * everything. With `inbox: 0` it has every device's line always, for one system call a
+ * batch: a start without Valkey forgets nothing either. */
+void history_keep(struct history *h, struct mono now);
+/* For `inbox: 0`: each is called now and then by history_keep() and is to give it every
+ * device's line, by history_keep_device(). */
+void history_keeps_devices(struct history *h, void (*each)(void *ctx, struct history *h),
+                           void *ctx);
+void history_keep_device(struct history *h, struct text field, struct text value);
+/* The devices' lines that the last run left there, before any is put: as
+ * history_load_devices() gives them, and newer than those. */
+void history_each_left_device(struct history *h,
+                              void (*visit)(void *ctx, struct text field,
+                                            struct text value),
+                              void *ctx);
+/* Whose windows it left readings for: visit is to open them, with series_new(), which
+ * takes the readings. What was not opened is dropped, counted and logged. To be called
+ * once, also when nothing is there; until then nothing is kept. */
+void history_take_left_windows(struct history *h,
+                               void (*visit)(void *ctx, struct text tenant,
+                                             struct text rule, struct text device),
+                               void *ctx);
 
 /* --- other state in Valkey (SPEC 5.6): written along with the next exchange, best
  * effort. --- */

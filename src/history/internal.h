@@ -1,6 +1,6 @@
 /* The inside of history/: batch.c (stage, admit), plan.c (what to send for a series),
  * exchange.c (rounds with Valkey), series.c (what an answer makes of a series), history.c
- * (the connection, steps). Nobody else includes it.
+ * (the connection, steps), keep.c (what Valkey did not take). Nobody else includes it.
  *
  * Of each series, memory holds its window and a guard: length and ends of the value as
  * Valkey last had it. The window is what the value holds, less what fell out of it, plus
@@ -16,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "history/backlog.h"
 #include "history/history.h"
 #include "history/points.h"
 #include "history/script.h"
@@ -99,6 +100,7 @@ struct staged {
     int32_t next; /* of the same series; -1: last */
     uint8_t state;
     bool stored; /* the value read back holds it already, the window does not */
+    bool waits;  /* admitted without Valkey's word: for the backlog */
 };
 
 /* A list as it should become; where each reading came from. */
@@ -167,6 +169,12 @@ struct history {
     char refusal[CONNECTION_REASON_BYTES];
 
     struct side side;
+    struct backlog backlog;
+    /* With `inbox: 0` the backlog has every device's line, Valkey or not. */
+    bool keeps_all;
+    void (*each_device)(void *ctx, struct history *h);
+    void *each_device_ctx;
+    bool keep_devices; /* the connection was lost: what `side` has waits for the next */
 };
 
 /* --- lists --- */
@@ -234,6 +242,17 @@ bool op_list_put(struct op_list *list, struct op op);
  * timeout. Without a connection all that is staged fails, at once. */
 void exchange_run(struct history *h, struct mono now, bool with_due);
 bool exchange_is_needed(const struct history *h, struct mono now, bool with_due);
+
+/* --- keep.c --- */
+
+/* Opens the backlog; devices' lines that it holds wait for Valkey again. E_NOMEM. */
+enum brink_status keep_open(struct history *h, const char *state_dir);
+/* Readings that the last run left for it are pending anew. */
+void keep_take(struct series *s);
+/* Those of the batch that wait go to the backlog. */
+void keep_batch(struct history *h);
+/* A device's line, if Valkey cannot have it now. */
+void keep_device(struct history *h, struct text field, struct text value);
 
 /* --- history.c --- */
 void history_give_up(struct history *h, const char *reason);

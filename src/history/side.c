@@ -126,6 +126,15 @@ void side_put_device(struct side *s, struct mono now, struct text field,
     begins_to_wait(s, now);
 }
 
+void side_each_device(const struct side *s,
+                      void (*visit)(void *ctx, struct text field, struct text value),
+                      void *ctx)
+{
+    for (const struct side_device *d = s->first; d; d = d->next) {
+        visit(ctx, field_of(d), (struct text){d->value, d->value_n});
+    }
+}
+
 static size_t device_requests(struct side *s, struct buffer *out)
 {
     size_t n = 0;

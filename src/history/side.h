@@ -58,6 +58,10 @@ void side_finish(struct side *s);
 void side_put_device(struct side *s, struct mono now, struct text field,
                      struct text value);
 void side_put_cooldown(struct side *s, struct mono now, struct text key, int64_t ttl_us);
+/* Each device that waits or was not answered; one that is to be deleted has no value. */
+void side_each_device(const struct side *s,
+                      void (*visit)(void *ctx, struct text field, struct text value),
+                      void *ctx);
 void side_load(struct side *s, const char *first,
                void (*visit)(void *ctx, struct text field, struct text value), void *ctx);
 bool side_waits(const struct side *s); /* is there anything to send? */

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from lib import proxy
-from lib.harness import Case, seconds, stamp, wait_for
+from lib.harness import BASE, Case, key_of, seconds, stamp, wait_for
 
 
 class EachWay:
@@ -70,6 +70,36 @@ class EachWay:
         self.fence()
         self.assertEqual([(a["event_type"], seconds(a["event_at"]) // 1000) for a in self.alerts.all()],
                          [("OPEN", 0), ("CLOSED", 10), ("OPEN", 3601)])
+
+    def test_readings_that_wait_for_valkey_survive(self):
+        """Valkey away, then the gateway: what it had taken is written once both are back (SPEC 5.4, 7.3)."""
+        self.start_broker()
+        self.start_store("--appendfsync", "always")  # else the kill takes what Valkey had confirmed
+        self.brink = self.gateway([{"id": "n", "when": "count(m, 1h) >= 30"},
+                                   {"id": "two", "when": "avg(a, 1h) > max(b, 1h)"}])
+        for k in range(10):
+            self.send("d1", k, m=k)
+        self.fence()
+        self.store.kill()
+        for start in (10, 20):
+            for k in range(start, start + 10):
+                self.send("d1", k, m=k)
+            self.send("d2", start, a=start, b=1)
+            self.fence()
+            self.restart()
+        self.assertEqual(len(self.alerts.all()), 0)
+        self.store.start()
+        self.alerts.take("OPEN", "n", "d1", timeout=20)
+        self.alerts.take("OPEN", "two", "d2")
+        self.assertEqual([v for _, v in self.store.window("n", "d1")], list(range(30)))
+        self.assertEqual([v for _, v in self.store.window("two", "d2")], [10, 20])
+        self.assertEqual([v for _, v in self.store.window("two", "d2", metric="b")], [1, 1])
+        self.send("d1", 30, m=30)
+        self.fence()
+        self.assertEqual([v for _, v in self.store.window("n", "d1")], list(range(31)))
+        self.assertEqual(self.alerts.events(), ["OPEN", "OPEN"])
+        backlog = self.folder / "brink.state" / "backlog"
+        wait_for(lambda: backlog.stat().st_size == 0, "nothing to wait any more")
 
     def test_device_that_is_silent_since_before_raises_its_alert(self):
         self.site([{"id": "silent", "rule_type": "HEARTBEAT", "timeout_seconds": 4}])
@@ -197,6 +227,40 @@ class AfterCleanStop(EachWay, Case):
         self.assertEqual(self.alerts.take("CLOSED")["alert_id"], opened["alert_id"])
         self.fence()
         self.assertEqual(len(self.alerts.all()), 2)
+
+
+class WithInbox0(Case):
+    """A kill -9 takes nothing along that was acknowledged, with Valkey or without it."""
+
+    repeats = False
+
+    def test_what_is_pending_and_latest_survives_kill_9_without_valkey(self):
+        self.site([{"id": "f", "when": "m > 0", "for": "10m"}, {"id": "h", "when": "held(m > 0, 10m)"},
+                   {"id": "both", "when": "a > 1 and b > 1"}], config={"mqtt": {"inbox": 0}})
+        self.store.kill()
+        self.send("d1", 0, m=1)
+        self.send("d2", 0, a=2)
+        self.fence()
+        for k in (599, 600):
+            self.brink.kill()
+            self.brink.start()
+            self.send("d1", k, m=1)
+        self.send("d2", 1, b=2)
+        self.fence()
+        self.assertEqual(sorted((a["rule_id"], seconds(a["event_at"]) // 1000) for a in self.alerts.all()),
+                         [("both", 1), ("f", 600), ("h", 600)])
+
+
+    def test_reading_that_a_killed_run_wrote_is_decided_when_it_comes_again(self):
+        self.site([{"id": "n", "when": "m > 5 and count(m, 1h) >= 2"}], config={"mqtt": {"inbox": 0}})
+        self.send("d1", 0, m=1)
+        self.fence()
+        self.brink.kill()
+        value = self.store.raw("n", "d1")  # as the next append, of which nobody lived to hear
+        self.store.client("SET", key_of("n", "d1"), value[:-1] + f",[{BASE + 1}.0,9.0]]", "KEEPTTL")
+        self.brink.start()
+        self.send("d1", 1, m=9)
+        self.assertEqual(self.alerts.take("OPEN")["event_at"], stamp(1))
 
 
 class Outbox(Case):

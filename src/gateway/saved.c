@@ -1,0 +1,197 @@
+/* What a restart finds again (SPEC 5.6): devices' lines and alerts' states, written and
+ * read back. */
+#include "gateway/engine.h"
+
+#include <string.h>
+
+#include "base/number.h"
+
+/* --- writing --- */
+
+void save_device(struct pipeline *p, struct device *device)
+{
+    if (!history_is_kept(p->history)) {
+        return; /* nowhere to save it */
+    }
+    buffer_clear(&p->text);
+    device_state_print(&p->devices, device, p->now, &p->text);
+    if (buffer_ok(&p->text)) {
+        history_put_device(p->history, text_of(device->field), buffer_view(&p->text));
+    }
+}
+
+void save_devices(struct pipeline *p)
+{
+    while (p->devices.dirty) {
+        struct device *device = p->devices.dirty;
+        p->devices.dirty = device->dirty_next;
+        device->dirty = false;
+        save_device(p, device);
+    }
+}
+
+void save_alive(struct pipeline *p)
+{
+    if (p->devices.silence.runs) {
+        char text[NUMBER_BYTES];
+        p->saved_alive = p->now.wall;
+        size_t n = number_print_seconds(p->saved_alive.us, text);
+        history_put_device(p->history, TEXT(GATEWAY_FIELD), (struct text){text, n});
+    }
+}
+
+void keep_all_devices(void *ctx, struct history *h)
+{
+    struct pipeline *p = ctx;
+    struct device *device;
+    struct wall alive = p->saved_alive.us > 0 ? p->saved_alive : p->alive;
+    if (alive.us > 0) {
+        char text[NUMBER_BYTES];
+        size_t n = number_print_seconds(alive.us, text);
+        history_keep_device(h, TEXT(GATEWAY_FIELD), (struct text){text, n});
+    }
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        buffer_clear(&p->text);
+        device_state_print(&p->devices, device, p->now, &p->text);
+        if (buffer_ok(&p->text)) {
+            history_keep_device(h, text_of(device->field), buffer_view(&p->text));
+        }
+    }
+}
+
+/* --- reading back --- */
+
+/* A window that was firing, pending or counted may change by emptying alone: it is read
+ * without waiting for a reading. */
+static void want_windows(struct instance *i)
+{
+    const struct rule *r = i->rule;
+    bool held = false;
+    for (size_t h = 0; h < r->n_held; h++) {
+        held = held || i->held[h].onset.us != 0;
+    }
+    for (size_t m = 0; m < r->n_metrics; m++) {
+        bool counts = false;
+        for (size_t k = 0; k < r->metrics[m].window.n_spans; k++) {
+            counts =
+                counts || (r->metrics[m].window.spans[k].functions & (1u << FN_COUNT));
+        }
+        if (i->series[m] && (counts || held || i->alert.phase != ALERT_INACTIVE)) {
+            series_want(i->series[m]);
+        }
+    }
+}
+
+void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
+                            struct text id, struct text value, struct instant now)
+{
+    struct saved_alert saved;
+    enum brink_status why;
+    p->now = now;
+    if (saved_alert_parse(value, &saved) != BRINK_OK) {
+        log_limited(&p->limit_state, now.mono, LOG_LEVEL_WARNING,
+                    "stored alert is unreadable, forgetting it", LOG_T("rule", rule),
+                    LOG_T("tenant", tenant), LOG_T("device", id));
+        p->sink.state(p->sink.ctx, rule, tenant, id, TEXT(""));
+        return;
+    }
+    struct device *device = devices_get(&p->devices, tenant, id, now.mono, &why);
+    struct instance *i = NULL;
+    if (device &&
+        (!saved.site || device->site ||
+         device_set_site(&p->devices, device, text_of(saved.site)) == BRINK_OK) &&
+        device_bind(&p->devices, device) == BRINK_OK) {
+        i = device_instance(device, rule);
+    }
+    if (i) {
+        saved_alert_apply(&saved, i, now);
+        saved_alert_labels(value, device);
+        p->gate.has_orphans = true;
+        want_windows(i);
+        schedule_device(p, device);
+    } else {
+        close_saved(p, &saved, rule, tenant, id);
+    }
+    saved_alert_finish(&saved);
+}
+
+/* One device's line from Valkey. */
+void restore_device(void *ctx, struct text field, struct text value)
+{
+    struct pipeline *p = ctx;
+    const char *slash =
+        field.p ? memchr(field.p, '/', field.n) : NULL; /* field.p == NULL: the end */
+    double seconds;
+    enum brink_status why;
+    if (!field.p) {
+        p->devices_loaded = true;
+        return;
+    }
+    if (text_equal(field, TEXT(GATEWAY_FIELD))) {
+        if (number_parse(value, &seconds) == BRINK_OK && seconds > 0 && seconds < 9e9) {
+            int64_t us = number_seconds_to_us(seconds);
+            p->alive.us = us > p->alive.us ? us : p->alive.us;
+        }
+        return;
+    }
+    if (!slash) {
+        return;
+    }
+    struct text tenant = {field.p, (size_t)(slash - field.p)};
+    struct text id = {slash + 1, field.n - tenant.n - 1};
+    if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field)) {
+        return;
+    }
+    struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
+    if (device && !device->restored &&
+        device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            want_windows(device->instances[k]);
+        }
+        schedule_device(p, device);
+        if (device->heard) { /* what waits to be written does not know all of this */
+            device_mark_dirty(&p->devices, device);
+        }
+    }
+}
+
+/* The gateway's own line has to be known when the devices' are read. */
+static void visit_own(void *ctx, struct text field, struct text value)
+{
+    if (text_equal(field, TEXT(GATEWAY_FIELD))) {
+        restore_device(ctx, field, value);
+    }
+}
+
+static void visit_left_device(void *ctx, struct text field, struct text value)
+{
+    struct pipeline *p = ctx;
+    restore_device(p, field, value);
+    struct device *device = map_get(&p->devices.by_field, field);
+    if (device && value.n > 0) {
+        device->restored = true;
+    }
+}
+
+static void visit_left_window(void *ctx, struct text tenant, struct text rule,
+                              struct text id)
+{
+    struct pipeline *p = ctx;
+    enum brink_status why;
+    (void)rule; /* a device's windows are opened together */
+    struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
+    (void)!(device && device_bind(&p->devices, device) == BRINK_OK); /* told there */
+}
+
+void pipeline_restore_left(struct pipeline *p, struct instant now)
+{
+    p->now = now;
+    history_each_left_device(p->history, visit_own, p);
+    history_each_left_device(p->history, visit_left_device, p);
+    history_take_left_windows(p->history, visit_left_window, p);
+}
+
+bool pipeline_is_loaded(const struct pipeline *p)
+{
+    return p->devices_loaded;
+}

@@ -220,6 +220,7 @@ class _Rule:
     firing: bool = False
     clear_onset: int = None
     held: dict = field(default_factory=dict)  # node -> [onset, complete]
+    truth: bool = None  # of what is asked for now (`when`, or while firing `clear`); None: unknown
 
 
 class _Device:
@@ -323,6 +324,7 @@ class Oracle:
             clear = self._truth(rule.clear, rule, state, device, now, at)
         else:
             clear = None if when is None else not when
+        state.truth = clear if state.firing else when
         if not state.firing:
             if when is not True:
                 state.onset = None

@@ -194,6 +194,11 @@ class Client:
         self._socket.close()
         self._thread.join(5)
 
+    def join(self):
+        """After the broker's end: takes what it had still written, then closes."""
+        self._thread.join(5)
+        self.close(gracefully=False)
+
     # --- below: packets ---
 
     def _take_id(self):

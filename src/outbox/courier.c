@@ -267,7 +267,13 @@ enum brink_status courier_new(const struct mqtt_options *options, struct outbox 
     c->input = malloc(WIRE_RECORD_BYTES_MAX);
     enum brink_status st = BRINK_E_NOMEM;
     if (c->input && buffer_ok(&c->options)) {
-        st = start(c, clock_system.mono(clock_system.ctx));
+        struct mono now = clock_system.mono(clock_system.ctx);
+        st = start(c, now);
+        if (st != BRINK_OK && c->pid != 0) {
+            /* A child that died at once is started again like any other. */
+            c->spawn_at.us = now.us + backoff_next(&c->pause);
+            st = BRINK_OK;
+        }
     }
     if (st != BRINK_OK) {
         courier_free(c, 0);

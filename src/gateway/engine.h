@@ -62,6 +62,7 @@ struct pipeline {
     bool exact;   /* pipeline_set_exact() */
     bool devices_asked,
         devices_loaded;      /* history_load_devices() was called, and is done */
+    bool wants_windows;      /* after a start: some may change by time alone */
     struct wall alive;       /* until when the last run was subscribed */
     struct wall saved_alive; /* the same of this run, as last saved; 0: not yet */
     struct buffer payload, topic, text, window_key;
@@ -101,6 +102,8 @@ static inline void set_moment(struct pipeline *p, struct mono at)
 }
 
 /* upkeep.c */
+bool drained(const struct pipeline *p,
+             struct mono now); /* what the broker had queued was taken */
 void run_timers(struct pipeline *p, struct mono until, size_t most);
 void advance_device(struct pipeline *p, struct device *device, struct wall to);
 void follow_clock(struct pipeline *p);
@@ -122,6 +125,7 @@ void first_metrics_forget(struct pipeline *p, const struct device *device);
 void first_metrics_free(struct pipeline *p);
 
 /* saved.c */
+void want_all_windows(struct pipeline *p); /* once, after a start */
 void save_device(struct pipeline *p, struct device *device);
 void save_devices(struct pipeline *p); /* those that changed */
 /* A field of the hash in Valkey: a device's line, or until when the last run was

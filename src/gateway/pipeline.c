@@ -162,6 +162,11 @@ static bool stage_value(struct pipeline *p, const struct message *m,
         int staged =
             s ? history_stage(p->history, s, (struct point){m->at, v->value}) : -1;
         p->touches[p->n_touches++] = (struct touch){i, staged};
+        for (size_t k = 0; k < i->rule->n_metrics; k++) {
+            if (i->series[k] && k != use->metric) {
+                history_need(p->history, i->series[k]);
+            }
+        }
     }
     return true;
 }

@@ -82,6 +82,22 @@ static void want_windows(struct instance *i)
     }
 }
 
+/* What the broker queued is taken first: until then a list may hold what a killed run
+ * wrote and did not decide on, and what the rest of that message said is not known. */
+void want_all_windows(struct pipeline *p)
+{
+    struct device *device;
+    if (!p->wants_windows || !p->devices.silence.runs || !drained(p, p->now.mono)) {
+        return;
+    }
+    p->wants_windows = false;
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            want_windows(device->instances[k]);
+        }
+    }
+}
+
 void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text tenant,
                             struct text id, struct text value, struct instant now)
 {
@@ -107,7 +123,7 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
         saved_alert_apply(&saved, i, now);
         saved_alert_labels(value, device);
         p->gate.has_orphans = true;
-        want_windows(i);
+        p->wants_windows = true;
         schedule_device(p, device);
     } else {
         close_saved(p, &saved, rule, tenant, id);
@@ -145,9 +161,7 @@ void restore_device(void *ctx, struct text field, struct text value)
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
     if (device && !device->restored &&
         device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
-        for (uint32_t k = 0; k < device->n_instances; k++) {
-            want_windows(device->instances[k]);
-        }
+        p->wants_windows = true;
         schedule_device(p, device);
         if (device->heard) { /* what waits to be written does not know all of this */
             device_mark_dirty(&p->devices, device);

@@ -41,7 +41,7 @@ static void decide_by_time(struct pipeline *p, struct instance *i, struct mono a
     decide(p, i, &m);
 }
 
-static bool drained(const struct pipeline *p, struct mono now)
+bool drained(const struct pipeline *p, struct mono now)
 {
     int64_t idle =
         now.us - (p->last_message.us > p->subscribed_at.us ? p->last_message.us
@@ -245,6 +245,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
         /* How long the last run was subscribed tells what each device's silence is. */
         history_load_devices(p->history, GATEWAY_FIELD, restore_device, p);
     }
+    want_all_windows(p);
     history_step(p->history, now.mono, &history_wake);
     sooner(&wake, history_wake.us);
     follow_history(p);
@@ -264,6 +265,9 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     const struct heap_item *first = heap_first(&p->devices.timers);
     if (first) {
         sooner(&wake, first->due);
+    }
+    if (p->wants_windows && p->devices.silence.runs) {
+        sooner(&wake, now.mono.us + DRAIN_IDLE_US / 2);
     }
     sooner(&wake, p->next_save.us);
     sooner(&wake, p->next_sweep.us);

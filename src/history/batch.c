@@ -255,6 +255,17 @@ int history_stage(struct history *h, struct series *s, struct point p)
     return i;
 }
 
+void history_need(struct history *h, struct series *s)
+{
+    if (!h->store || (s->flags & S_LOADED) || s->staged_first >= 0) {
+        return;
+    }
+    series_want(s);
+    if (store_connection(h->store) && reserve_batch(h, true)) {
+        h->touched[h->n_touched++] = s;
+    }
+}
+
 void history_exchange(struct history *h, struct mono now)
 {
     h->now = now;

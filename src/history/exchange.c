@@ -46,8 +46,8 @@ static void begin(struct history *h, bool with_due)
     h->refused = h->wrote = false;
     for (size_t i = 0; i < h->n_touched; i++) {
         struct series *s = h->touched[i];
-        if (s) {
-            (void)!series_plan(s); /* out of memory: it fails at the end */
+        if (s && !(s->flags & S_OPEN)) { /* one that was needed may be there twice */
+            (void)!series_plan(s);       /* out of memory: it fails at the end */
         }
     }
     if (with_due) {

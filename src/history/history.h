@@ -110,6 +110,9 @@ bool history_key_parse(struct text key, struct buffer *tenant, struct text *ret_
 
 /* Returns the staged reading's number (0, 1, 2... in this batch) or -1: out of memory. */
 int history_stage(struct history *h, struct series *s, struct point p);
+/* A reading of another metric of its rule is in this batch: the next exchange reads the
+ * series too, if it was not read yet. */
+void history_need(struct history *h, struct series *s);
 /* Settles all that is staged or wanted, and what is due of restoring. */
 void history_exchange(struct history *h, struct mono now);
 /* Enters staged reading i into its window. What became of it: */

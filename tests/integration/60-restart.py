@@ -71,6 +71,18 @@ class EachWay:
         self.assertEqual([(a["event_type"], seconds(a["event_at"]) // 1000) for a in self.alerts.all()],
                          [("OPEN", 0), ("CLOSED", 10), ("OPEN", 3601)])
 
+    def test_first_reading_sees_every_window_of_its_rule(self):
+        self.site([{"id": "two", "when": "avg(a, 1h) > 0 and avg(b, 1h) > 0"}])
+        self.send("d1", 0, b=5)
+        self.send("d1", 0, a=-10)
+        for k in range(1, 3):
+            self.send("d1", k, a=-10)
+            self.send("d1", k, b=5)
+        self.fence()
+        self.restart()
+        self.send("d1", 10, a=1000)
+        self.assertEqual(self.alerts.take("OPEN")["event_at"], stamp(10))
+
     def test_readings_that_wait_for_valkey_survive(self):
         """Valkey away, then the gateway: what it had taken is written once both are back (SPEC 5.4, 7.3)."""
         self.start_broker()
@@ -261,6 +273,20 @@ class WithInbox0(Case):
         self.brink.start()
         self.send("d1", 1, m=9)
         self.assertEqual(self.alerts.take("OPEN")["event_at"], stamp(1))
+
+
+    def test_message_that_a_killed_run_wrote_half_decides_nothing_before_it_comes_again(self):
+        self.site([{"id": "sum", "when": "last(a, 1h) + last(b, 1h) > 0"}], config={"mqtt": {"inbox": 0}})
+        self.send("d1", 0, a=1, b=1)
+        self.alerts.take("OPEN")
+        self.fence()
+        self.brink.kill()
+        value = self.store.raw("sum", "d1")
+        self.store.client("SET", key_of("sum", "d1"), value[:-1] + f",[{BASE + 1}.0,-5.0]]", "KEEPTTL")
+        self.brink.start()
+        self.send("d1", 1, a=-5, b=10)
+        self.fence()
+        self.assertEqual(self.alerts.events(), ["OPEN"])
 
 
 class Outbox(Case):

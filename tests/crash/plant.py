@@ -59,6 +59,12 @@ class Plant:
         self.store.start()
         self.connect()
         self.brink.start()
+        # It comes back with an old file, but never without the gateway's session: what is published before the
+        # gateway is there again must not leave a gap.
+        database = self.broker.data / "mosquitto.db"
+        self.broker.signal(signal.SIGUSR1)
+        wait_for(lambda: database.exists() and b"tenant/+/device/+/telemetry" in database.read_bytes(),
+                 "the broker to save the gateway's session")
 
     def close(self):
         self._disconnect()

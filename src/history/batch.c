@@ -135,6 +135,8 @@ void series_restart(struct series *s)
         s->restart_newest = window_newest(s->window).us;
     }
     window_clear(s->window);
+    h->backlog.stale =
+        h->backlog.stale || (s->pending > 0 && backlog_is_open(&h->backlog));
     h->pending_points -= s->pending;
     s->pending = 0;
     s->unconfirmed_from = INT64_MAX;

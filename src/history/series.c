@@ -111,6 +111,7 @@ void series_shift(struct series *s, int64_t by_us)
     if (s->unconfirmed_from != INT64_MAX) {
         s->unconfirmed_from += by_us;
     }
+    s->h->backlog.stale = backlog_is_open(&s->h->backlog); /* it has the old times */
     if (!(s->flags & S_LOADED)) {
         s->shift_us += by_us;
     } else if (!(s->flags & S_RESTART)) {

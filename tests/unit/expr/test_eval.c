@@ -220,8 +220,8 @@ START_TEST(test_known_outcomes_survive_any_value_of_the_unknown)
 }
 END_TEST
 
-/* As deep as the parser lets it be, in every way there is, on a small stack: a sixteenth of
- * what a thread gets; a sanitizer's frames are larger. */
+/* As deep as the parser lets it be, in every way there is, on a small stack: a sixteenth
+ * of what a thread gets; a sanitizer's frames are larger. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define STACK_BYTES (4096 * 1024)
 #elif defined __has_feature

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/number.h"
 #include "cli/commands.h"
 #include "config/config.h"
@@ -26,8 +27,11 @@ static void print_rules(const struct ruleset *rules)
             number_print_duration(r->for_us, text);
             printf(" for %s", text);
         }
-        if (r->clear_expression) {
-            printf(" clear %s", r->clear_expression);
+        if (r->clear) {
+            struct buffer clear = {0};
+            expr_print(r->clear, &clear);
+            printf(" clear %s", buffer_cstr(&clear));
+            buffer_finish(&clear);
         }
         putchar('\n');
     }

@@ -58,16 +58,17 @@ enum expr_kind {
     EXPR_HELD,   /* held(left, width) */
 };
 
+/* 56 bytes: there are a few in every rule. */
 struct expr {
-    enum expr_kind kind;
-    enum window_fn fn;
+    enum expr_kind kind : 8;
+    enum window_fn fn : 8;
+    int slot; /* for who binds the tree (rules/): which metric, span or held timer; -1 */
     unsigned column;  /* from 1, in the source text; 0 for trees made by hand */
     uint32_t count;   /* #N, or 0 */
     int64_t width_us; /* or 0 */
     double number;
     char *metric; /* EXPR_METRIC, EXPR_WINDOW, EXPR_ABSENT */
     struct expr *left, *right;
-    int slot; /* for who binds the tree (rules/): which metric, span or held timer; -1 */
 };
 
 /* --- making trees: each takes its operands over, also when it fails (NULL: out of

@@ -48,14 +48,40 @@ static void free_rule(struct rule_def *r)
     free(r->labels);
 }
 
+void rule_file_drop_rules(struct rule_file *f)
+{
+    char **ids = f->ids ? NULL : calloc(f->n_rules + 1, sizeof *ids);
+    if (!ids) {
+        return;
+    }
+    for (size_t i = 0; i < f->n_rules; i++) {
+        ids[i] = f->rules[i].id.s;
+        f->rules[i].id.s = NULL;
+        free_rule(&f->rules[i]);
+    }
+    free(f->rules);
+    f->rules = NULL;
+    f->ids = ids;
+}
+
+const char *rule_file_id(const struct rule_file *f, size_t i)
+{
+    return f->ids ? f->ids[i] : f->rules[i].id.s;
+}
+
 void rule_file_free(struct rule_file *f)
 {
     if (!f) {
         return;
     }
     for (size_t i = 0; i < f->n_rules; i++) {
-        free_rule(&f->rules[i]);
+        if (f->ids) {
+            free(f->ids[i]);
+        } else {
+            free_rule(&f->rules[i]);
+        }
     }
+    free(f->ids);
     free(f->rules);
     for (size_t i = 0; i < f->n_groups; i++) {
         free(f->groups[i].name.s);

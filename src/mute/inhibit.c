@@ -49,7 +49,7 @@ static bool each_rule(struct inhibition *in, const struct config *c,
 {
     for (size_t f = 0; f < c->n_rule_files; f++) {
         for (size_t i = 0; i < c->rule_files[f]->n_rules; i++) {
-            if (!take_part(in, c->rule_files[f]->rules[i].id.s, entry)) {
+            if (!take_part(in, rule_file_id(c->rule_files[f], i), entry)) {
                 return false;
             }
         }

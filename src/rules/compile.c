@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/number.h"
 #include "rules/bind.h"
 #include "rules/form.h"
@@ -83,12 +84,11 @@ static void fingerprint_list(struct buffer *b, const char *name,
 
 /* Ids, names and patterns have no control characters (config/ sees to it), so lines keep
  * the parts apart; the message and labels come last with their lengths. */
-static char *fingerprint(const struct rule *r)
+static bool take_fingerprint(struct rule *r, const char *clear)
 {
     struct buffer b = {0};
-    buffer_format(&b, "%s\n%s\n%s\n%d %s %s\n", r->id, r->expression,
-                  r->clear_expression ? r->clear_expression : "", (int)r->severity,
-                  r->type_name, r->name);
+    buffer_format(&b, "%s\n%s\n%s\n%d %s %s\n", r->id, r->expression, clear ? clear : "",
+                  (int)r->severity, r->type_name, r->name);
     buffer_format(&b, "%lld %lld %lld %lld %d %lld %d %d %lld %u %u\n",
                   (long long)r->for_us, (long long)r->keep_firing_for_us,
                   (long long)r->cooldown_us, (long long)r->repeat_us, r->escalates,
@@ -102,9 +102,10 @@ static char *fingerprint(const struct rule *r)
     fingerprint_list(&b, "values", &r->label_values);
     buffer_format(&b, "%zu\n%s", r->message ? strlen(r->message) : 0,
                   r->message ? r->message : "");
-    char *text = buffer_ok(&b) ? text_dup(buffer_view(&b)) : NULL;
+    bool ok = buffer_ok(&b);
+    r->fingerprint = ok ? map_hash(buffer_view(&b)) : 0;
     buffer_finish(&b);
-    return text;
+    return ok;
 }
 
 static char *print(const struct expr *e)
@@ -114,6 +115,19 @@ static char *print(const struct expr *e)
     char *text = buffer_ok(&b) ? text_dup(buffer_view(&b)) : NULL;
     buffer_finish(&b);
     return text;
+}
+
+/* FNV-1a, so that it is the same in every process and build. */
+static uint64_t hash_of(const char *when, const char *clear)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    const char *parts[] = {when, "\n", clear ? clear : ""};
+    for (size_t i = 0; i < 3; i++) {
+        for (const char *p = parts[i]; *p; p++) {
+            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+        }
+    }
+    return h;
 }
 
 static const char *alert_type(const struct rule_def *d)
@@ -143,13 +157,26 @@ static bool copy_plain(struct rule *r, const struct rule_def *d)
     r->no_data_after_us = d->no_data_after_us;
     r->min_points = d->min_points ? d->min_points : d->min_samples;
     r->id = text_dup(text_of(d->id.s));
-    r->name = text_dup(text_of(d->name.s ? d->name.s : d->id.s));
+    r->name = d->name.s ? text_dup(text_of(d->name.s)) : r->id;
     r->message = d->message.s ? text_dup(text_of(d->message.s)) : NULL;
     bool ok = r->id && r->name && (r->message || !d->message.s);
     for (size_t i = 0; ok && i < d->n_labels; i++) {
         ok = text_list_add(&r->label_keys, d->labels[i].key.s) == BRINK_OK &&
              text_list_add(&r->label_values, d->labels[i].value.s) == BRINK_OK;
     }
+    return ok;
+}
+
+/* What is made of the printed expressions; of the clearing's nothing else is kept. */
+static bool take_texts(struct rule *r)
+{
+    char *clear = r->clear ? print(r->clear) : NULL;
+    r->expression = print(r->when);
+    bool ok = r->expression && (clear || !r->clear) && take_fingerprint(r, clear);
+    if (ok) {
+        r->condition = hash_of(r->expression, clear);
+    }
+    free(clear);
     return ok;
 }
 
@@ -205,13 +232,7 @@ struct rule *rule_compile(const struct rule_def *d,
     }
     r->remembers =
         r->n_metrics > 1 || r->n_held > 0 || r->for_us > 0 || r->keep_firing_for_us > 0;
-    r->expression = print(r->when);
-    r->clear_expression = r->clear ? print(r->clear) : NULL;
-    if (!r->expression || (r->clear && !r->clear_expression)) {
-        goto no_memory;
-    }
-    r->fingerprint = fingerprint(r);
-    if (!r->fingerprint) {
+    if (!take_texts(r)) {
         goto no_memory;
     }
     return r;
@@ -257,24 +278,10 @@ void rule_release(struct rule *r)
     expr_free(r->when);
     expr_free(r->clear);
     free(r->expression);
-    free(r->clear_expression);
-    free(r->fingerprint);
     free(r->message);
-    free(r->name);
+    if (r->name != r->id) {
+        free(r->name);
+    }
     free(r->id);
     free(r);
-}
-
-uint64_t rule_condition_hash(const struct rule *r)
-{
-    /* FNV-1a, so that it is the same in every process and build. */
-    uint64_t h = UINT64_C(14695981039346656037);
-    const char *parts[] = {r->expression, "\n",
-                           r->clear_expression ? r->clear_expression : ""};
-    for (size_t i = 0; i < 3; i++) {
-        for (const char *p = parts[i]; *p; p++) {
-            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
-        }
-    }
-    return h;
 }

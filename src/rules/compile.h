@@ -39,14 +39,16 @@ struct silence_bound {
 
 struct rule {
     unsigned references;
-    char *id, *name, *message; /* message NULL: the default */
-    const char *type_name;     /* alert_type of the payload (SPEC 6.2) */
+    char *id, *message;    /* message NULL: the default */
+    char *name;            /* may be the id itself */
+    const char *type_name; /* alert_type of the payload (SPEC 6.2) */
     enum severity severity;
     struct scope scope;
     struct expr *when, *clear; /* clear NULL: not when */
     char *expression;          /* canonical text of `when` */
-    char *clear_expression;    /* or NULL */
-    char *fingerprint; /* all that makes it the same rule; equal text, equal rule */
+    uint64_t condition; /* hash of both expressions: the same for the same canonical text
+                           in every process */
+    uint64_t fingerprint; /* of all that makes it the same rule, in this process */
     struct rule_metric *metrics;
     size_t n_metrics;
     int64_t *held_us; /* durations of its held(), by slot */
@@ -89,9 +91,6 @@ struct rule *rule_compile(const struct rule_def *def,
 void rule_check_expressions(const struct rule_def *def, struct problems *problems);
 struct rule *rule_hold(struct rule *r);
 void rule_release(struct rule *r); /* NULL is fine */
-/* Of a rule's condition and clearing: the same for the same canonical text, in every
- * process. */
-uint64_t rule_condition_hash(const struct rule *r);
 
 /* The message's {names}: checked at load. See alert/payload.h for what they hold. */
 extern const char *const rule_message_names[];

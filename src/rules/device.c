@@ -94,7 +94,7 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
     from->retained = NULL;
     to->ack = from->ack; /* there is one only while the alert fires, and it goes on */
     from->ack = NULL;
-    if (rule_condition_hash(to->rule) == rule_condition_hash(from->rule)) {
+    if (to->rule->condition == from->rule->condition) {
         to->alert = from->alert;
         to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;
         to->unknown_us = from->unknown_us;

@@ -170,8 +170,7 @@ enum brink_status ruleset_new(const struct config *c, struct problems *problems,
                 s->rules[s->n_rules++] = r;
             } else if (r) {
                 s->n_disabled++;
-                ok = map_put(&s->disabled, text_of(file->rules[i].id.s),
-                             &file->rules[i]) == BRINK_OK;
+                ok = map_put(&s->disabled, text_of(def->id.s), def->id.s) == BRINK_OK;
                 rule_release(r);
             }
         }
@@ -202,6 +201,9 @@ enum brink_status ruleset_load(const char *path, struct problems *problems,
         config_free(config);
         return status;
     }
+    for (size_t f = 0; f < config->n_rule_files; f++) {
+        rule_file_drop_rules(config->rule_files[f]);
+    }
     *ret_config = config;
     *ret_set = set;
     return BRINK_OK;
@@ -212,7 +214,7 @@ enum brink_status ruleset_adopt(struct ruleset *s, const struct config *c,
 {
     for (size_t i = 0; i < s->n_rules; i++) {
         struct rule *same = map_get(&old->by_id, text_of(s->rules[i]->id));
-        if (same && strcmp(same->fingerprint, s->rules[i]->fingerprint) == 0) {
+        if (same && same->fingerprint == s->rules[i]->fingerprint) {
             rule_release(s->rules[i]);
             s->rules[i] = rule_hold(same);
         }

@@ -69,7 +69,7 @@ void device_state_print(const struct devices *d, const struct device *device,
     }
     for (uint32_t i = 0; i < device->n_instances; i++) {
         const struct instance *in = device->instances[i];
-        uint64_t hash = rule_condition_hash(in->rule);
+        uint64_t hash = in->rule->condition;
         if (in->alert.phase == ALERT_PENDING) {
             buffer_format(out, " p.%s=%" PRIx64 "@%" PRId64 "@%" PRId64 "@%d",
                           in->rule->id, hash, in->alert.onset.us,
@@ -92,7 +92,7 @@ void device_state_print(const struct devices *d, const struct device *device,
 void alert_state_print(const struct instance *i, struct instant now, struct buffer *out)
 {
     const struct alert_state *a = &i->alert;
-    buffer_format(out, "1 rule=%" PRIx64, rule_condition_hash(i->rule));
+    buffer_format(out, "1 rule=%" PRIx64, i->rule->condition);
     fields_put_int(out, "phase", a->phase);
     fields_put_int(out, "onset", a->onset.us);
     fields_put_int(out, "triggered", a->triggered_at.us);
@@ -179,8 +179,7 @@ static void apply_timer(struct device *device, bool pending, struct text id,
     struct instance *in = device_instance(device, id);
     uint64_t hash;
     int64_t slot = 0, onset, unknown, complete;
-    if (!in || !to_hash(fields_cut(&rest, '@'), &hash) ||
-        hash != rule_condition_hash(in->rule) ||
+    if (!in || !to_hash(fields_cut(&rest, '@'), &hash) || hash != in->rule->condition ||
         (!pending && !fields_int(fields_cut(&rest, '@'), &slot)) ||
         !fields_int(fields_cut(&rest, '@'), &onset) ||
         !fields_int(fields_cut(&rest, '@'), &unknown) || !fields_int(rest, &complete)) {
@@ -205,8 +204,7 @@ static void apply_unknown(struct device *device, struct text id, struct text res
     uint64_t hash;
     int64_t unknown;
     if (in && in->unknown_us < 0 && to_hash(fields_cut(&rest, '@'), &hash) &&
-        hash == rule_condition_hash(in->rule) && fields_int(rest, &unknown) &&
-        unknown >= 0) {
+        hash == in->rule->condition && fields_int(rest, &unknown) && unknown >= 0) {
         in->unknown_us = silence - unknown - since_saved;
     }
 }
@@ -421,7 +419,7 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
         free(i->retained);
         i->retained = text_dup(text_of(s->retained));
     }
-    if (s->condition != rule_condition_hash(i->rule)) {
+    if (s->condition != i->rule->condition) {
         i->alert.clear_onset.us = 0;
         i->alert.unknown_since.us = 0;
     }

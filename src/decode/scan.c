@@ -156,12 +156,34 @@ static void keep_no_shape(const struct scan *s)
     }
 }
 
+/* What the names of an object are joined to, moved to the trace once an object. False: no
+ * room. */
+static bool move_above(struct shape_trace *trace, struct text above)
+{
+    if (above.p == trace->above.p && above.n == trace->above.n) {
+        return true;
+    }
+    if (above.n > sizeof trace->joined - trace->joined_bytes) {
+        return false;
+    }
+    trace->above = above;
+    trace->kept = (struct text){NULL, 0};
+    if (above.p) {
+        trace->kept = (struct text){trace->joined + trace->joined_bytes, above.n};
+        memcpy(trace->joined + trace->joined_bytes, above.p, above.n);
+        trace->joined_bytes += above.n;
+    }
+    return true;
+}
+
 static void note(struct scan *s, const struct place *at, const struct shape_value *value)
 {
     struct shape_trace *trace = s->trace;
-    if (trace->n < SHAPE_VALUES_MAX) {
+    if (trace->n < SHAPE_VALUES_MAX && !move_above(trace, at->above)) {
+        keep_no_shape(s);
+    } else if (trace->n < SHAPE_VALUES_MAX) {
         trace->values[trace->n] = *value;
-        trace->values[trace->n].above = at->above;
+        trace->values[trace->n].above = trace->kept;
         trace->values[trace->n].depth = at->depth + 1;
     }
     trace->n++;
@@ -390,7 +412,8 @@ static void begin(struct scan *s, const struct json_reader *reader, struct text 
     s->failure = SCAN_VISITED;
     s->trace = trace;
     if (trace) {
-        trace->n = 0;
+        trace->n = trace->joined_bytes = 0;
+        trace->above = trace->kept = (struct text){NULL, 0};
     }
     s->payload = (struct json_payload){.metrics = JSON_METRICS_ABSENT};
     memset(s->reached, 0, sizeof s->reached);

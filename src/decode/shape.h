@@ -31,9 +31,13 @@ struct shapes {
     uint32_t pause, wait; /* before the next is learned */
 };
 
-/* What a scan noted of the values it passed, in order. */
+/* What a scan noted of the values it passed, in order: views into the payload, and what
+ * names are joined to into `joined`, since a scan's own memory ends with it. */
 struct shape_trace {
-    size_t n; /* above SHAPE_VALUES_MAX: too many */
+    size_t n;                /* above SHAPE_VALUES_MAX: too many */
+    struct text above, kept; /* joined to last, in the scan's memory and here */
+    size_t joined_bytes;
+    char joined[SHAPE_BYTES_MAX];
     struct shape_value {
         const char *from, *to;
         struct text name, above; /* its name, and what that is joined to; p == NULL: it is

@@ -128,7 +128,8 @@ void schedule(struct pipeline *p, struct instance *i)
         i->due_wall = due < i->due_wall ? due : i->due_wall;
     }
     int64_t left = instance_silence_left(i, silence);
-    i->due_silence = left < INT64_MAX - silence ? silence + left : INT64_MAX;
+    bool never = left == INT64_MAX || (silence > 0 && left > INT64_MAX - silence);
+    i->due_silence = never ? INT64_MAX : silence + left;
 
     int64_t due = INT64_MAX;
     if (i->due_wall != INT64_MAX) {

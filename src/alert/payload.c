@@ -217,6 +217,23 @@ static void put_window(struct buffer *out, const struct alert_window *w, struct 
     buffer_cstring(out, "]}");
 }
 
+static void put_held(struct buffer *out, const struct alert_held *h)
+{
+    if (!h) {
+        return;
+    }
+    buffer_format(out, ",\"held_back\":{\"events\":%llu,\"waiting\":%zu,\"rules\":{",
+                  (unsigned long long)h->events, h->waiting);
+    for (size_t i = 0; i < h->n_rules; i++) {
+        if (i > 0) {
+            buffer_char(out, ',');
+        }
+        buffer_json_string(out, text_of(h->rules[i].rule));
+        buffer_format(out, ":%zu", h->rules[i].n);
+    }
+    buffer_cstring(out, "}}");
+}
+
 static void put_details(struct buffer *out, const struct alert_facts *f)
 {
     bool known = f->values_known && alert_operator(f->comparison);
@@ -240,7 +257,9 @@ static void put_details(struct buffer *out, const struct alert_facts *f)
         }
         put_window(out, &f->windows[i], f->now);
     }
-    buffer_cstring(out, "]}");
+    buffer_char(out, ']');
+    put_held(out, f->held);
+    buffer_char(out, '}');
 }
 
 void alert_payload_print(const struct alert_facts *f, struct buffer *out)

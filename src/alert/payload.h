@@ -27,6 +27,18 @@ struct alert_window {
     size_t span;
 };
 
+/* What a storm holds back (SPEC 6.6). */
+struct alert_held_rule {
+    const char *rule;
+    size_t n;
+};
+struct alert_held {
+    uint64_t events;                     /* since the storm began */
+    size_t waiting;                      /* alerts that fire and were not told of */
+    const struct alert_held_rule *rules; /* of those, by number */
+    size_t n_rules;
+};
+
 /* Everything that a payload says; borrowed for the call. */
 struct alert_facts {
     enum alert_event_type event;
@@ -49,6 +61,7 @@ struct alert_facts {
     struct wall now; /* for the windows */
     struct alert_window windows[ALERT_WINDOWS_MAX];
     size_t n_windows;
+    const struct alert_held *held; /* of a summary; or NULL */
 };
 
 /* ">" and so on; NULL: not a comparison, or none. */

@@ -77,6 +77,7 @@
     X(HELD_BACK_SILENCE, "alerts_held_back_total", "reason=\"silence\"", "")             \
     X(HELD_BACK_INHIBITED, "alerts_held_back_total", "reason=\"inhibit\"", "")           \
     X(HELD_BACK_ACKNOWLEDGED, "alerts_held_back_total", "reason=\"acknowledged\"", "")   \
+    X(HELD_BACK_STORM, "alerts_held_back_total", "reason=\"storm\"", "")                 \
     X(ALERTS_DELIVERED, "alerts_delivered_total", "",                                    \
       "alerts that the broker acknowledged")                                             \
     X(ALERTS_REFUSED, "alerts_dropped_total", "reason=\"refused\"",                      \

@@ -80,6 +80,8 @@ struct config {
         int qos;
         bool retain;
         bool sync_always;
+        uint32_t storm_alerts; /* 0: no bound */
+        int64_t storm_within_us;
     } alerts;
     struct {
         enum store_kind kind;

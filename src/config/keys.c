@@ -274,6 +274,22 @@ static const struct key mqtt_keys[] = {
 };
 static const struct schema mqtt_schema = {SCHEMA_OF("mqtt.", mqtt_keys)};
 
+static const struct key storm_keys[] = {
+    {.name = "alerts",
+     .kind = KEY_WHOLE,
+     .flags = KEY_REQUIRED,
+     .offset = CONFIG(alerts.storm_alerts),
+     .min = 1,
+     .max = 1000000},
+    {.name = "within",
+     .kind = KEY_DURATION,
+     .flags = KEY_REQUIRED,
+     .offset = CONFIG(alerts.storm_within_us),
+     .min = 1e6,
+     .max = DAY_US},
+};
+static const struct schema storm_schema = {SCHEMA_OF("alerts.storm.", storm_keys)};
+
 static const struct key alert_keys[] = {
     {.name = "topic",
      .kind = KEY_PLACED,
@@ -296,6 +312,7 @@ static const struct key alert_keys[] = {
      .offset = CONFIG(alerts.sync_always),
      .choices = syncs,
      .initial = "normal"},
+    {.name = "storm", .kind = KEY_MAPPING, .within = &storm_schema},
 };
 static const struct schema alerts_schema = {SCHEMA_OF("alerts.", alert_keys)};
 

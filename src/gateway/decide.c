@@ -31,7 +31,8 @@ static bool same_state(const struct alert_state *a, const struct alert_state *b)
            a->clear_onset.us == b->clear_onset.us &&
            a->cooldown_until.us == b->cooldown_until.us &&
            a->published_at.us == b->published_at.us && a->escalated == b->escalated &&
-           a->published == b->published && a->withheld == b->withheld;
+           a->published == b->published && a->withheld == b->withheld &&
+           a->waits == b->waits;
 }
 
 /* --- the decision --- */

@@ -31,6 +31,7 @@ struct staged_message {
     const struct message *message;
     struct device *device;
     uint32_t first_value, n_values;
+    bool moves; /* it says another site than before */
 };
 
 struct pipeline {

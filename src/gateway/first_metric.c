@@ -227,7 +227,7 @@ static bool cut_prefix(struct text *rule)
 
 bool pipeline_is_own_state(struct text rule, struct text tenant, struct text device)
 {
-    return (tenant.n == 0 && device.n == 0) || cut_prefix(&rule);
+    return (tenant.n == 0 && device.n == 0) || (rule.n > 0 && rule.p[0] == '@');
 }
 
 static void restore_metric(struct pipeline *p, struct first_metric *f, struct text value)
@@ -251,7 +251,7 @@ static void restore_metric(struct pipeline *p, struct first_metric *f, struct te
 void pipeline_restore_own(struct pipeline *p, struct text rule, struct text tenant,
                           struct text device, struct text value)
 {
-    if (gate_restore(p, rule, value)) {
+    if (gate_restore(p, rule, tenant, value)) {
         return;
     }
     bool renewed = cut_prefix(&rule);

@@ -46,6 +46,7 @@ void gate_finish(struct pipeline *p)
 {
     drop_marks(p);
     silences_finish(&p->gate.silences);
+    storms_finish(&p->gate.storms);
     mute_cause_finish(&p->gate.acknowledged);
     gate_plan_finish(&p->gate.plan);
 }
@@ -59,11 +60,12 @@ static void count_held_back(enum mute_kind kind)
         [MUTE_SILENCE] = COUNT_HELD_BACK_SILENCE,
         [MUTE_INHIBITED] = COUNT_HELD_BACK_INHIBITED,
         [MUTE_ACKNOWLEDGED] = COUNT_HELD_BACK_ACKNOWLEDGED,
+        [MUTE_STORM] = COUNT_HELD_BACK_STORM,
     };
     count(counters[kind]);
 }
 
-static struct instance *instance_of(struct heap_item *withheld)
+struct instance *instance_of_withheld(struct heap_item *withheld)
 {
     return (struct instance *)(void *)((char *)withheld -
                                        offsetof(struct instance, withheld));
@@ -72,15 +74,18 @@ static struct instance *instance_of(struct heap_item *withheld)
 /* False: no memory. Better told than lost. */
 static bool withhold(struct pipeline *p, struct instance *i, struct mute_cause *cause)
 {
-    uint64_t place = i->alert.withheld ? i->alert.withheld : p->gate.serial + 1;
-    if (heap_set(&cause->withheld, &i->withheld, (int64_t)place) != BRINK_OK) {
+    uint64_t was = i->alert.withheld, place = was ? was : p->gate.serial + 1;
+    i->alert.withheld = place;
+    int64_t order = cause->kind == MUTE_STORM ? storm_place(i) : (int64_t)place;
+    if (heap_set(&cause->withheld, &i->withheld, order) != BRINK_OK) {
+        i->alert.withheld = was;
         log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
                     "no memory to hold an alert back, publishing it",
                     LOG_S("rule", i->rule->id), LOG_S("device", i->device->id));
         return false;
     }
     i->muted_by = cause;
-    i->alert.withheld = place;
+    i->alert.waits = cause->kind == MUTE_STORM;
     p->gate.serial = place > p->gate.serial ? place : p->gate.serial;
     return true;
 }
@@ -117,6 +122,30 @@ struct mute_cause *gate_cause_of_next(struct pipeline *p, const struct instance 
     return i->alert.published && i->ack ? &p->gate.acknowledged : find_cause(p, i);
 }
 
+/* Nothing mutes it: does its tenant's budget let it pass? The cause that it does not, or
+ * NULL. */
+static struct mute_cause *ask_storm(struct pipeline *p, const struct instance *i)
+{
+    struct storm *s = storm_of(p, i);
+    return !s || storm_lets_pass(p, s) ? NULL : &s->cause;
+}
+
+static void note(struct pipeline *p, const struct instance *i, struct mute_cause *cause)
+{
+    count_held_back(cause->kind);
+    if (cause->kind == MUTE_STORM) {
+        storm_note(p, (struct storm *)(void *)cause, i);
+    }
+}
+
+/* It waits for room, and grew more severe meanwhile. */
+static void move_ahead(struct instance *i)
+{
+    if (i->muted_by && i->muted_by->kind == MUTE_STORM) {
+        (void)!heap_set(&i->muted_by->withheld, &i->withheld, storm_place(i));
+    }
+}
+
 bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type event,
                  const struct alert_state *before)
 {
@@ -128,14 +157,17 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
         mark_source(p, i);
     }
     struct mute_cause *cause = i->muted_by ? i->muted_by : gate_cause_of_next(p, i);
+    cause = cause ? cause : ask_storm(p, i);
     bool passes = !cause;
     if (event == ALERT_REPEATED) {
         i->alert.trigger_count -= !passes; /* counts what is told */
-    } else if (cause && !i->alert.withheld) {
+    } else if (i->muted_by) {
+        move_ahead(i);
+    } else if (cause) {
         passes = !withhold(p, i, cause);
     }
     if (!passes) {
-        count_held_back(cause->kind);
+        note(p, i, cause);
     } else if (event == ALERT_OPEN) {
         i->alert.published = true;
     }
@@ -175,6 +207,7 @@ static void tell(struct pipeline *p, struct instance *i)
         i->alert.published_at = m.now; /* from here `repeat` counts */
     }
     i->alert.withheld = 0;
+    i->alert.waits = false;
     store_state(p, i);
     schedule(p, i);
 }
@@ -182,17 +215,32 @@ static void tell(struct pipeline *p, struct instance *i)
 /* Withheld by nobody: to the next cause, or out. */
 static void offer(struct pipeline *p, struct instance *i)
 {
+    bool waited = i->alert.waits;
     struct mute_cause *cause = gate_cause_of_next(p, i);
+    struct mute_cause *storm = cause ? NULL : ask_storm(p, i);
+    cause = cause ? cause : storm;
     if (!cause || !withhold(p, i, cause)) {
         tell(p, i);
+        return;
     }
+    if (storm && !waited) {
+        note(p, i, storm);
+    }
+    if (i->alert.waits != waited) {
+        store_state(p, i);
+    }
+}
+
+void gate_release(struct pipeline *p, struct instance *i)
+{
+    let_go(i);
+    offer(p, i);
 }
 
 void gate_reconsider(struct pipeline *p, struct instance *i)
 {
     if (i->muted_by) {
-        let_go(i);
-        offer(p, i);
+        gate_release(p, i);
     }
 }
 
@@ -213,9 +261,7 @@ void gate_settle(struct pipeline *p)
 {
     struct gate *g = &p->gate;
     for (struct heap_item *item; (item = first_released(g));) {
-        struct instance *i = instance_of(item);
-        let_go(i);
-        offer(p, i);
+        gate_release(p, instance_of_withheld(item));
     }
     while (g->ended) {
         struct mute_cause *cause = g->ended;
@@ -229,16 +275,24 @@ void gate_settle(struct pipeline *p)
     }
 }
 
+void gate_device_moved(struct pipeline *p, struct device *device)
+{
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        struct instance *i = device->instances[k];
+        if (i->alert.phase == ALERT_FIRING) {
+            unmark_source(p, i);
+            mark_source(p, i);
+        }
+        if (i->stored) { /* with it the outbox keeps where the device is */
+            store_state(p, i);
+        }
+    }
+}
+
 void gate_look_again(struct pipeline *p, struct device *device)
 {
     uint64_t place = 0;
-    for (uint32_t k = 0; k < device->n_instances; k++) {
-        if (device->instances[k]->alert.phase == ALERT_FIRING) {
-            unmark_source(p, device->instances[k]);
-            mark_source(p, device->instances[k]);
-        }
-    }
-    for (struct instance *next;; offer(p, next)) {
+    for (struct instance *next;; gate_release(p, next)) {
         next = NULL;
         for (uint32_t k = 0; k < device->n_instances; k++) {
             struct instance *i = device->instances[k];
@@ -250,9 +304,7 @@ void gate_look_again(struct pipeline *p, struct device *device)
             break;
         }
         place = next->alert.withheld;
-        let_go(next);
     }
-    gate_settle(p);
 }
 
 /* --- alerts that nobody withholds --- */
@@ -304,17 +356,22 @@ static void adopt_orphans(struct pipeline *p)
     n = orphans(p, list);
     qsort(list, n, sizeof(struct instance *), by_place);
     for (size_t k = 0; k < n; k++) {
-        offer(p, list[k]);
+        /* What waited for room waits on: its turn comes when there is some. */
+        struct storm *s = list[k]->alert.waits ? storm_of(p, list[k]) : NULL;
+        if (!s || !s->cause.active || !withhold(p, list[k], &s->cause)) {
+            offer(p, list[k]);
+        }
     }
-    free(list);
     p->gate.has_orphans = false;
+    free(list);
+    storms_turn_all(p);
 }
 
 static void abandon(struct mute_cause *cause)
 {
     for (struct heap_item *item; (item = heap_first(&cause->withheld));) {
         heap_remove(&cause->withheld, item);
-        instance_of(item)->muted_by = NULL;
+        instance_of_withheld(item)->muted_by = NULL;
     }
 }
 
@@ -332,6 +389,12 @@ void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
         abandon(&g->silences.items[k]->cause);
     }
     abandon(&g->acknowledged);
+    struct storm *s;
+    for (size_t at = 0; (s = map_next(&g->storms.by_tenant, &at));) {
+        abandon(&s->cause);
+    }
+    g->storms.limit = (struct storm_limit){p->config->alerts.storm_alerts,
+                                           p->config->alerts.storm_within_us};
     drop_marks(p);
     for (struct mute_cause **at = &g->ended; *at;) { /* those that go with the plan */
         bool goes = (*at)->kind == MUTE_MAINTENANCE || (*at)->kind == MUTE_INHIBITED;
@@ -362,9 +425,13 @@ void gate_store_silence(struct pipeline *p, const struct silence *silence)
     p->sink.state(p->sink.ctx, text_of(name), TEXT(""), TEXT(""), buffer_view(&p->text));
 }
 
-bool gate_restore(struct pipeline *p, struct text name, struct text value)
+bool gate_restore(struct pipeline *p, struct text name, struct text tenant,
+                  struct text value)
 {
     size_t prefix = strlen(SILENCE_STATE);
+    if (storm_restore(p, name, tenant, value)) {
+        return true;
+    }
     if (name.n <= prefix || memcmp(name.p, SILENCE_STATE, prefix) != 0) {
         return false;
     }
@@ -383,23 +450,28 @@ static int64_t due(const struct gate *g)
 {
     int64_t window = maintenances_due(&g->plan.maintenances);
     int64_t silence = silences_due(&g->silences);
-    return window < silence ? window : silence;
+    /* Storms wait until those that they withhold are back in their places. */
+    int64_t storm = g->has_orphans ? INT64_MAX : storms_due(&g->storms);
+    int64_t first = window < silence ? window : silence;
+    return first < storm ? first : storm;
 }
 
-/* What is due first opens, closes or ends. */
+/* What is due first opens, closes, ends or lets go. */
 static void turn(struct pipeline *p)
 {
     struct gate *g = &p->gate;
-    struct mute_cause *ended;
-    if (silences_due(&g->silences) == due(g)) {
+    int64_t next = due(g);
+    if (!g->has_orphans && storms_due(&g->storms) == next) {
+        storm_turn(p, storms_first_due(&g->storms));
+    } else if (silences_due(&g->silences) == next) {
         struct silence *silence = silences_end_due(&g->silences);
         gate_store_silence(p, silence);
-        ended = &silence->cause;
+        gate_end(p, &silence->cause);
     } else {
-        ended = maintenances_turn(&g->plan.maintenances, g->at.wall);
-    }
-    if (ended) {
-        gate_end(p, ended);
+        struct mute_cause *closed = maintenances_turn(&g->plan.maintenances, g->at.wall);
+        if (closed) {
+            gate_end(p, closed);
+        }
     }
 }
 

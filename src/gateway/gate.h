@@ -7,6 +7,8 @@
  * - The CLOSED of an alert that was published is always published.
  * - A REPEATED that is muted is left out. An ESCALATED is withheld as an OPEN is.
  * - An acknowledgement holds back REPEATED and ESCALATED alone, and ends with the alert.
+ * - What exceeds a tenant's budget (`storm`) waits, the most severe first; a REPEATED is
+ *   left out. The CLOSED of an alert takes no part of it.
  * - A firing alert explains others (`inhibit`) whether it was itself published or not.
  *
  * Each withheld alert stands with one cause, the first found; when that ends, the alert
@@ -23,6 +25,7 @@
 #include "mute/inhibit.h"
 #include "mute/maintenance.h"
 #include "mute/silence.h"
+#include "mute/storm.h"
 #include "rules/state.h"
 
 struct device;
@@ -45,6 +48,7 @@ void gate_plan_finish(struct gate_plan *plan);
 struct gate {
     struct gate_plan plan;
     struct silences silences;
+    struct storms storms;
     struct mute_cause acknowledged; /* of all that are: always active */
     struct instant at;              /* of what is being decided; mono never goes back */
     uint64_t serial;                /* the last given to a withheld alert */
@@ -59,7 +63,8 @@ void gate_finish(struct pipeline *p); /* before the instances go */
 void gate_take_plan(struct pipeline *p, struct gate_plan *plan);
 
 /* What the outbox kept of the last run. False: that is none of the gate's. */
-bool gate_restore(struct pipeline *p, struct text name, struct text value);
+bool gate_restore(struct pipeline *p, struct text name, struct text tenant,
+                  struct text value);
 
 /* Time has come to the moment at hand: opens, ends, releases what is due by then. */
 void gate_advance(struct pipeline *p);
@@ -72,7 +77,9 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
                  const struct alert_state *before);
 /* The alert ended, or the instance goes. */
 void gate_forget(struct pipeline *p, struct instance *i);
-/* The device moved (its site, a label): what is withheld of it is looked at anew. */
+/* The device moved (its site, a label), and its alerts explain others from now on; then,
+ * when what came along with that is decided: what is withheld of it is looked at anew. */
+void gate_device_moved(struct pipeline *p, struct device *device);
 void gate_look_again(struct pipeline *p, struct device *device);
 /* The alert is acknowledged no longer: what that withheld is looked at anew. */
 void gate_reconsider(struct pipeline *p, struct instance *i);
@@ -87,6 +94,26 @@ void gate_end(struct pipeline *p, struct mute_cause *cause);
  * timer or an order decides was decided, so that what ends along with its cause is not
  * told first; and never while instances are being made or freed. */
 void gate_settle(struct pipeline *p);
+
+/* Of a cause's heap. */
+struct instance *instance_of_withheld(struct heap_item *withheld);
+/* A withheld alert goes to the next cause, or out. */
+void gate_release(struct pipeline *p, struct instance *i);
+
+/* storms.c */
+/* Where the alert stands among those that a storm withholds. */
+int64_t storm_place(const struct instance *i);
+/* The one of the alert's tenant; NULL: nothing bounds it. */
+struct storm *storm_of(struct pipeline *p, const struct instance *i);
+/* Takes a place for an event. False: there is none, so it is held back: withheld if it is
+ * not a REPEATED, and noted. */
+bool storm_lets_pass(struct pipeline *p, struct storm *s);
+void storm_note(struct pipeline *p, struct storm *s, const struct instance *i);
+/* Places came back. The storm may be gone afterwards. */
+void storm_turn(struct pipeline *p, struct storm *s);
+void storms_turn_all(struct pipeline *p);
+bool storm_restore(struct pipeline *p, struct text name, struct text tenant,
+                   struct text value);
 
 /* causes.c */
 /* What holds back an OPEN of the alert now, or NULL. */

@@ -177,6 +177,10 @@ static void name_cause(const struct mute_cause *cause, const struct instance *i,
     case MUTE_ACKNOWLEDGED:
         m->name = i->ack->by;
         break;
+    case MUTE_STORM:
+        m->name = i->device->tenant;
+        m->until.us = ((const struct storm *)(const void *)cause)->timer.due;
+        break;
     }
 }
 

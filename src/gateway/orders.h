@@ -60,7 +60,8 @@ struct muting {
     bool muted;             /* what follows: by what its next event would be held back */
     enum mute_kind kind;
     const char *name;  /* of the window, the silence's id, the rule that explains it, who
-                          acknowledged it; until the next change */
+                          acknowledged it, the tenant of a storm; until the next
+                          change */
     struct wall until; /* when it ends by itself; {0}: not known */
     const struct acknowledgement *ack; /* or NULL */
 };

@@ -207,13 +207,6 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
     enum brink_status status =
         moves ? device_set_site(&p->devices, device, m->site) : BRINK_OK;
     status = status == BRINK_OK ? device_bind(&p->devices, device) : status;
-    if (moves) {
-        struct instant kept = p->now;
-        set_moment(p, m->arrived);
-        gate_advance(p);
-        gate_look_again(p, device);
-        p->now = kept;
-    }
     if (shift_us != 0) {
         log_limited(&p->limit_shift, p->now.mono, LOG_LEVEL_WARNING,
                     "system clock is behind the last readings, moving them back",
@@ -244,7 +237,7 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
         return STAGE_DROPPED;
     }
     p->messages[p->n_messages++] = (struct staged_message){
-        m, device, (uint32_t)first, (uint32_t)(p->n_values - first)};
+        m, device, (uint32_t)first, (uint32_t)(p->n_values - first), moves};
     return STAGED;
 }
 
@@ -388,8 +381,9 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     device->heard = true;
     device->seen = m->arrived;
     device_mark_dirty(&p->devices, device);
-    if (m->n_labels > 0 && note_labels(p, device, m)) {
-        gate_look_again(p, device);
+    bool moved = (m->n_labels > 0 && note_labels(p, device, m)) || s->moves;
+    if (moved) {
+        gate_device_moved(p, device);
     }
     p->serial++;
     p->n_touched = 0;
@@ -417,7 +411,10 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     for (size_t t = 0; t < p->n_touched; t++) {
         decide(p, p->touched[t], &moment);
     }
-    gate_settle(p); /* not before all rules have spoken */
+    if (moved) { /* not before all rules have spoken */
+        gate_look_again(p, device);
+    }
+    gate_settle(p);
     pull_timers(p, device);
 }
 

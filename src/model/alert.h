@@ -25,6 +25,7 @@ struct alert_state {
     bool published;             /* FIRING: its OPEN went out */
     uint64_t withheld; /* FIRING: an OPEN, or of a published alert an ESCALATED, is held
                           back: its place among all that are (SPEC 6.5); 0: none is */
+    bool waits;        /* ... for want of room in its tenant's budget */
     bool escalated;
     bool degraded;          /* decided from memory while Valkey was away (SPEC 5.5) */
     uint32_t trigger_count; /* OPEN is the first, each REPEATED one more */

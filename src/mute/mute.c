@@ -3,7 +3,7 @@
 const char *mute_kind_name(enum mute_kind k)
 {
     static const char *const names[MUTE_KINDS] = {"maintenance", "silence", "inhibit",
-                                                  "acknowledged"};
+                                                  "acknowledged", "storm"};
     return names[k];
 }
 

@@ -16,8 +16,9 @@ enum mute_kind {
     MUTE_SILENCE,
     MUTE_INHIBITED,    /* another alert explains it */
     MUTE_ACKNOWLEDGED, /* somebody looks after it */
+    MUTE_STORM,        /* its tenant has published enough for now */
 };
-#define MUTE_KINDS 4
+#define MUTE_KINDS 5
 
 const char *mute_kind_name(enum mute_kind k); /* "maintenance" ... */
 

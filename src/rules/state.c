@@ -102,6 +102,7 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     fields_put_int(out, "published", a->published_at.us);
     fields_put_int(out, "told", a->published);
     fields_put_int(out, "withheld", (int64_t)a->withheld);
+    fields_put_int(out, "waits", a->waits);
     fields_put_int(out, "escalated", a->escalated);
     if (i->ack) {
         fields_put_int(out, "ack", i->ack->at.us);
@@ -316,7 +317,7 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         return BRINK_E_SYNTAX;
     }
     int64_t phase = ALERT_INACTIVE, escalated = 0, degraded = 0, n = 1, told = 1,
-            withheld = 0, severity = SEVERITY_WARNING;
+            withheld = 0, waits = 0, severity = SEVERITY_WARNING;
     const struct {
         struct text key;
         int64_t *to;
@@ -330,6 +331,7 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
         {TEXT("published"), &s.state.published_at.us},
         {TEXT("told"), &told},
         {TEXT("withheld"), &withheld},
+        {TEXT("waits"), &waits},
         {TEXT("ack"), &s.ack_at.us},
         {TEXT("escalated"), &escalated},
         {TEXT("degraded"), &degraded},
@@ -364,6 +366,7 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
     s.state.phase = phase == ALERT_FIRING ? ALERT_FIRING : ALERT_INACTIVE;
     s.state.published = s.state.phase == ALERT_FIRING && told != 0;
     s.state.withheld = withheld > 0 ? (uint64_t)withheld : 0;
+    s.state.waits = waits != 0;
     s.state.escalated = escalated != 0;
     s.state.degraded = degraded != 0;
     s.state.trigger_count = n > 0 && n < UINT32_MAX ? (uint32_t)n : 1;

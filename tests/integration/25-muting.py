@@ -151,5 +151,30 @@ class Inhibit(Muting):
                          sorted(["far", "late", *(f"d{d}" for d in range(1, 20))]))
 
 
+class Storm(Muting):
+    def test_storm_is_bounded_told_once_and_drained_across_kill(self):
+        self.start_broker()
+        self.start_store()
+        self.brink = self.gateway(
+            [{"id": "hot", "when": "m > 5"}, {"id": "fire", "when": "m > 50", "severity": "critical"}],
+            config={"alerts": {"storm": {"alerts": 10, "within": "3s"}, "retain": True}})
+        for d in range(35):
+            self.send(f"d{d:02}", 0, m=9, wait=False)
+        self.send("last", 1, m=99)
+        storm = self.alerts.take("OPEN", "@storm")
+        self.assertEqual((storm["device_id"], storm["tenant_id"], storm["schema"]), ("gw-brink", "acme", "brink.alert/1"))
+        self.assertEqual(storm["_message"].topic, "alerts/acme/gw-brink/@storm")
+        self.held_back("storm", 27)
+        self.brink.kill()
+        self.brink.start()
+        self.send("d34", 2, m=1)  # never told of
+        over = self.alerts.take("CLOSED", "@storm", timeout=40)
+        self.assertEqual(over["alert_id"], storm["alert_id"])
+        opened = [a["device_id"] for a in self.alerts.all("hot")]
+        self.assertEqual(opened[:10], [f"d{d:02}" for d in range(10)])
+        self.assertEqual(sorted(set(opened)), sorted(["last", *(f"d{d:02}" for d in range(34))]))
+        self.assertEqual([a["rule_id"] for a in self.alerts.all() if a["rule_id"] != "@storm"][10], "fire")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -116,7 +116,13 @@ static const struct bad {
     {CONFIG, BASE "mqtt: {pasword_file: x}\n",
      "c.yaml:4:8: unknown key `pasword_file` in `mqtt`, did you mean `password_file`?\n"},
     {CONFIG, BASE "alerts: {storm: {alerts: 100}}\n",
-     "c.yaml:4:10: unknown key `storm` in `alerts`\n"},
+     "c.yaml:4:17: `alerts.storm.within` is missing\n"},
+    {CONFIG, BASE "alerts: {storm: {alert: 5, alerts: 0, within: 10ms}}\n",
+     "c.yaml:4:18: unknown key `alert` in `alerts.storm`, did you mean `alerts`?\n"
+     "c.yaml:4:36: `alerts.storm.alerts` must be from 1 to 1000000, not `0`\n"
+     "c.yaml:4:47: `alerts.storm.within` must be from 1s to 1d, not `10ms`\n"},
+    {CONFIG, BASE "alerts: {storm: 100}\n",
+     "c.yaml:4:17: `alerts.storm` must be a mapping of keys and values, not `100`\n"},
     {CONFIG, BASE "log: text\n",
      "c.yaml:4:6: `log` must be a mapping of keys and values, not `text`\n"},
     {CONFIG, BASE "log: [a]\n",

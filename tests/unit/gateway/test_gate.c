@@ -667,6 +667,241 @@ START_TEST(test_acknowledgement_is_of_the_alert_that_was_meant)
 }
 END_TEST
 
+/* --- storms --- */
+
+#define STORM "storm: {alerts: 5, within: 32s}" /* a slot is a second */
+
+static void say_many(struct world *w, int from, int to, double x)
+{
+    for (int d = from; d < to; d++) {
+        char device[16];
+        snprintf(device, sizeof device, "d%02d", d);
+        say(w, device, NULL, x);
+    }
+}
+
+START_TEST(test_storm_is_told_once_and_what_still_fires_follows_in_its_budget)
+{
+    struct world w;
+    uint64_t before = counter_value(COUNT_HELD_BACK_STORM);
+    world_begin(&w, STORM, "rules: [{id: hot, when: x > 5}]");
+    say_many(&w, 0, 12, 9);
+    ck_assert_str_eq(last_told(&w, "rule_id"), "@storm");
+    ck_assert_str_eq(last_told(&w, "device_id"), "gw");
+    ck_assert_str_eq(last_told(&w, "message"),
+                     "alert storm: more than 5 alerts within 32s, further ones are held "
+                     "back");
+    ck_assert_str_eq(last_told(&w, "expression"), "alerts > 5");
+    ck_assert_str_eq(last_told(&w, "alert_type"), "EXPRESSION");
+    ck_assert_str_eq(told(&w), "OPEN hot d00\nOPEN hot d01\nOPEN hot d02\nOPEN hot d03\n"
+                               "OPEN hot d04\nOPEN @storm gw\n");
+    ck_assert_uint_eq(counter_value(COUNT_HELD_BACK_STORM), before + 7);
+    say_many(&w, 0, 1, 1); /* what was told is closed, also in a storm */
+    say_many(&w, 6, 7, 1); /* what was not is forgotten */
+    ck_assert_str_eq(told(&w), "CLOSED hot d00\n");
+    pass(&w, 32 * S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, S);
+    ck_assert_str_eq(told(&w), "OPEN hot d05\nOPEN hot d07\nOPEN hot d08\nOPEN hot d09\n"
+                               "OPEN hot d10\nREPEATED @storm gw\n");
+    world_restart(&w);
+    pass(&w, 33 * S);
+    ck_assert_str_eq(last_told(&w, "held_back"), "{\"events\":7");
+    ck_assert_str_eq(told(&w), "OPEN hot d11\nCLOSED @storm gw\n");
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "");
+    ck_assert_uint_eq(w.states.n, 10); /* those of the alerts alone */
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_most_severe_go_first_when_there_is_room_again)
+{
+    struct world w;
+    world_begin(&w, STORM,
+                "rules:\n"
+                "  - {id: a, when: x > 5, severity: info}\n"
+                "  - {id: b, when: x > 6, severity: critical}\n"
+                "  - {id: c, when: x > 5, severity: info,\n"
+                "     escalate: {after: 10s, severity: critical}}\n");
+    say_many(&w, 0, 4, 5.5); /* a and c of each */
+    ck_assert_str_eq(last_told(&w, "severity"), "info");
+    ck_assert_str_eq(told(&w), "OPEN a d00\nOPEN c d00\nOPEN a d01\nOPEN c d01\n"
+                               "OPEN a d02\nOPEN @storm gw\n");
+    say_many(&w, 9, 10, 9);
+    ck_assert_str_eq(last_told(&w, "severity"), "critical");
+    ck_assert_str_eq(told(&w), "ESCALATED @storm gw\n");
+    world_restart(&w);
+    say_many(&w, 0, 4, 5.5); /* without Valkey nothing else tells their values */
+    say_many(&w, 9, 10, 9);
+    pass(&w, 33 * S);
+    ck_assert_str_eq(told(&w), "OPEN c d02\nOPEN c d03\nOPEN b d09\nOPEN c d09\n"
+                               "ESCALATED c d00\nREPEATED @storm gw\n");
+    pass(&w, 33 * S);
+    ck_assert_str_eq(told(&w), "ESCALATED c d01\nOPEN a d03\nOPEN a d09\n"
+                               "CLOSED @storm gw\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_storm_is_not_over_before_there_is_room_again)
+{
+    struct world w;
+    world_begin(&w, STORM, "rules: [{id: hot, when: x > 5}]");
+    say_many(&w, 0, 10, 9);
+    (void)told(&w);
+    pass(&w, 33 * S);
+    ck_assert_str_eq(told(&w), "OPEN hot d05\nOPEN hot d06\nOPEN hot d07\nOPEN hot d08\n"
+                               "OPEN hot d09\nREPEATED @storm gw\n");
+    say_many(&w, 10, 11, 9); /* the same storm */
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 33 * S);
+    ck_assert_str_eq(told(&w), "OPEN hot d10\nCLOSED @storm gw\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_storm_goes_on_after_a_time_down)
+{
+    struct world w;
+    world_begin(
+        &w, STORM,
+        "rules: [{id: hot, when: x > 5}, {id: top, when: x > 8, severity: critical}]");
+    say_many(&w, 0, 9, 7);
+    say_many(&w, 20, 22, 9); /* two of either */
+    char *id = NULL;
+    ck_assert_ptr_nonnull(strstr(told(&w), "ESCALATED @storm gw\n"));
+    world_restart_after(&w, 20 * S);
+    ck_assert_str_eq(told(&w), "");
+    world_restart_after(&w, 20 * S);
+    ck_assert_str_eq(last_told(&w, "rule_id"), "@storm");
+    id = text_dup(text_of(last_told(&w, "alert_id")));
+    ck_assert_str_eq(told(&w), "OPEN top d20\nOPEN top d21\nOPEN hot d05\nOPEN hot d06\n"
+                               "OPEN hot d07\nREPEATED @storm gw\n");
+    world_restart_after(&w, HOUR);
+    ck_assert_str_eq(last_told(&w, "alert_id"), id);
+    ck_assert_str_eq(told(&w), "OPEN hot d08\nOPEN hot d20\nOPEN hot d21\n"
+                               "CLOSED @storm gw\n");
+    free(id);
+    world_end(&w);
+}
+END_TEST
+
+/* When each event that takes a place went out, in order. */
+static size_t places_taken(struct world *w, int64_t *at_ms, size_t n, size_t *storms)
+{
+    char *lines = text_dup(buffer_view(&w->events));
+    for (char *line = lines ? strtok(lines, "\n") : NULL; line;
+         line = strtok(NULL, "\n")) {
+        int day, hour, minute, second, ms;
+        const char *at = strstr(line, "\"event_at\":\"2026-01-");
+        if (strstr(line, "\"rule_id\":\"@storm\"")) {
+            *storms += strstr(line, "\"event_type\":\"OPEN\"") != NULL;
+        } else if (!strstr(line, "\"event_type\":\"CLOSED\"")) {
+            ck_assert(at && sscanf(at + 17, "%d-%dT%d:%d:%d.%d", &day, &day, &hour,
+                                   &minute, &second, &ms) == 6);
+            at_ms[n++] =
+                ((((int64_t)day * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms;
+        }
+    }
+    free(lines);
+    buffer_clear(&w->events);
+    return n;
+}
+
+START_TEST(test_never_more_than_so_many_within_any_such_span)
+{
+    struct world w;
+    uint64_t random = (uint64_t)_i + 1;
+    static int64_t at[4000];
+    size_t n = 0, storms = 0;
+    world_begin(&w, "storm: {alerts: 7, within: 50s}",
+                "rules: [{id: hot, when: x > 5, repeat: 20s}]");
+    for (int step = 0; step < 3000; step++) {
+        char device[16];
+        snprintf(device, sizeof device, "d%d", (int)(next_random(&random) % 30));
+        say(&w, device, NULL, next_random(&random) % 3 ? 9 : 1);
+        pass(&w, (int64_t)(next_random(&random) % (step / 300 % 2 ? 500 : 9000)) * 1000);
+        if (next_random(&random) % 20 == 0) {
+            world_restart(&w);
+        }
+        size_t first = n;
+        n = places_taken(&w, at, n, &storms);
+        for (size_t k = first < 7 ? 7 : first; k < n; k++) {
+            expect(at[k] - at[k - 7] >= 50000, "8 alerts within %lld ms",
+                   (long long)(at[k] - at[k - 7]));
+        }
+    }
+    ck_assert_uint_gt(n, 100);
+    ck_assert_uint_gt(storms, 3);
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_tenants_do_not_share_a_budget)
+{
+    struct world w;
+    world_begin(&w, "storm: {alerts: 1, within: 32s}", "rules: [{id: hot, when: x > 5}]");
+    say_on(&w, "t/a/l/d1", "\"metrics\":{\"x\":9}");
+    say_on(&w, "t/b/l/d1", "\"metrics\":{\"x\":9}");
+    ck_assert_str_eq(told(&w), "OPEN hot d1\nOPEN hot d1\n");
+    say_on(&w, "t/b/l/d2", "\"metrics\":{\"x\":9}");
+    ck_assert_str_eq(last_told(&w, "tenant_id"), "b");
+    ck_assert_str_eq(told(&w), "OPEN @storm gw\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_muted_alerts_take_no_place_and_queue_when_that_ends)
+{
+    struct world w;
+    world_begin(&w, STORM,
+                "rules: [{id: hot, when: x > 5}]\n"
+                "maintenance: [{name: m, from: 00:00, until: 00:10}]\n");
+    say_many(&w, 0, 12, 9);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 10 * MINUTE);
+    ck_assert_str_eq(told(&w), "OPEN hot d00\nOPEN hot d01\nOPEN hot d02\nOPEN hot d03\n"
+                               "OPEN hot d04\nOPEN @storm gw\n");
+    const char *id = silence(&w, silence_of("", "", "d06", 20 * MINUTE));
+    ck_assert_uint_eq(strlen(id), 16);
+    pass(&w, 33 * S); /* silenced while it waits: it yields to the next */
+    ck_assert_str_eq(told(&w), "OPEN hot d05\nOPEN hot d07\nOPEN hot d08\nOPEN hot d09\n"
+                               "OPEN hot d10\nREPEATED @storm gw\n");
+    pass(&w, 33 * S);
+    ck_assert_str_eq(told(&w), "OPEN hot d11\nCLOSED @storm gw\n");
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "OPEN hot d06\n");
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(test_reload_changes_the_budget_and_takes_it_away)
+{
+    struct world w;
+    struct muting m;
+    const char *rules = "rules: [{id: hot, when: x > 5}]";
+    world_begin(&w, STORM, rules);
+    say_many(&w, 0, 12, 9);
+    ck_assert_int_eq(
+        pipeline_muting(w.pipeline, TEXT("acme"), TEXT("d09"), TEXT("hot"), &m),
+        BRINK_OK);
+    ck_assert(m.firing && !m.published && m.withheld && m.muted);
+    ck_assert_int_eq(m.kind, MUTE_STORM);
+    ck_assert_int_eq(m.until.us, T0 + 33 * S);
+    (void)told(&w);
+    world_reload(&w, "storm: {alerts: 8, within: 60s}", rules);
+    ck_assert_str_eq(told(&w), "OPEN hot d05\nOPEN hot d06\nOPEN hot d07\n");
+    world_reload(&w, "", rules);
+    ck_assert_str_eq(told(&w), "OPEN hot d08\nOPEN hot d09\nOPEN hot d10\nOPEN hot d11\n"
+                               "CLOSED @storm gw\n");
+    world_restart(&w);
+    pass(&w, HOUR);
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
 /* --- why --- */
 
 START_TEST(test_it_is_told_what_holds_back)
@@ -753,6 +988,17 @@ int main(void)
     tcase_add_test(t, test_withdrawn_acknowledgement_tells_the_escalation);
     tcase_add_test(t, test_acknowledged_while_held_back_is_opened_all_the_same);
     tcase_add_test(t, test_acknowledgement_is_of_the_alert_that_was_meant);
+    suite_add_tcase(suite, t);
+    t = tcase_create("storms");
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, test_storm_is_told_once_and_what_still_fires_follows_in_its_budget);
+    tcase_add_test(t, test_most_severe_go_first_when_there_is_room_again);
+    tcase_add_test(t, test_storm_is_not_over_before_there_is_room_again);
+    tcase_add_test(t, test_storm_goes_on_after_a_time_down);
+    tcase_add_loop_test(t, test_never_more_than_so_many_within_any_such_span, 0, 3);
+    tcase_add_test(t, test_tenants_do_not_share_a_budget);
+    tcase_add_test(t, test_muted_alerts_take_no_place_and_queue_when_that_ends);
+    tcase_add_test(t, test_reload_changes_the_budget_and_takes_it_away);
     suite_add_tcase(suite, t);
     t = tcase_create("why");
     tcase_add_test(t, test_it_is_told_what_holds_back);

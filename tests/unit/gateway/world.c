@@ -105,9 +105,10 @@ static void write_files(const struct world *w, const char *alerts, const char *r
              "gateway: {id: gw, state_dir: /tmp}\n"
              "telemetry:\n"
              "  - {topic: 't/{tenant}/{line}/{device}', timestamp: /ts, site: /site}\n"
-             "store: {address: memory}\n"
+             "store: {address: '%s%s'}\n"
              "alerts: {topic: 'a/{tenant}/{device}/{rule}'%s%s}\n"
              "rules: [rules.yaml]\n",
+             w->valkey ? "unix://" : "memory", w->valkey ? w->valkey : "",
              alerts[0] ? ", " : "", alerts);
     write_file(w, "brink.yaml", config);
     write_file(w, "rules.yaml", rules);
@@ -177,7 +178,11 @@ static void start(struct world *w)
         }
     }
     restore_devices(w);
-    pipeline_step(w->pipeline, world_now(w), &wake);
+    history_wait_connected(w->history, 5 * S);
+    for (int n = 0; n == 0 || (w->valkey && !pipeline_is_loaded(w->pipeline)); n++) {
+        ck_assert_int_lt(n, 1000);
+        pipeline_step(w->pipeline, world_now(w), &wake);
+    }
     pipeline_subscribed(w->pipeline, true, world_now(w).mono);
 }
 
@@ -196,19 +201,28 @@ static void stop(struct world *w)
         keep_devices(w);
         w->mono_us += 777 * S; /* another process, perhaps another boot */
     }
-    pipeline_flush(w->pipeline, world_now(w), 0);
+    pipeline_flush(w->pipeline, world_now(w), 5 * S);
     pipeline_free(w->pipeline);
     history_free(w->history);
     config_free(w->config);
 }
 
-void world_begin(struct world *w, const char *alerts, const char *rules)
+void world_begin_on(struct world *w, const char *valkey, const char *alerts,
+                    const char *rules)
 {
-    *w = (struct world){.folder = "/tmp/brink-test-XXXXXX"};
+    /* Its monotonic clock begins with the system's, by which Valkey's peer waits. */
+    *w = (struct world){.folder = "/tmp/brink-test-XXXXXX",
+                        .valkey = valkey,
+                        .begun_us = clock_system.mono(clock_system.ctx).us};
     ck_assert_ptr_nonnull(mkdtemp(w->folder));
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     write_files(w, alerts, rules);
     start(w);
+}
+
+void world_begin(struct world *w, const char *alerts, const char *rules)
+{
+    world_begin_on(w, NULL, alerts, rules);
 }
 
 void world_reload(struct world *w, const char *alerts, const char *rules)
@@ -222,10 +236,16 @@ void world_reload(struct world *w, const char *alerts, const char *rules)
     w->config = config;
 }
 
-void world_restart(struct world *w)
+void world_restart_after(struct world *w, int64_t us)
 {
     stop(w);
+    w->at_us += us;
     start(w);
+}
+
+void world_restart(struct world *w)
+{
+    world_restart_after(w, 0);
 }
 
 void world_end(struct world *w)

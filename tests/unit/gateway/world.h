@@ -1,5 +1,6 @@
-/* A pipeline on a virtual clock with windows in memory, and an outbox that keeps what it
- * is told, so that the world can be stopped and started again at any moment. */
+/* A pipeline on a virtual clock with windows in memory or in Valkey, and an outbox that
+ * keeps what it is told, so that the world can be stopped and started again at any
+ * moment. */
 #ifndef BRINK_TESTS_GATEWAY_WORLD_H
 #define BRINK_TESTS_GATEWAY_WORLD_H
 
@@ -19,6 +20,8 @@
 
 struct world {
     char folder[64];
+    const char *valkey; /* path of its socket; NULL: windows in memory */
+    int64_t begun_us;   /* the system's monotonic clock when the world began */
     struct config *config;
     struct history *history;
     struct pipeline *pipeline;
@@ -34,9 +37,13 @@ struct world {
 
 /* `alerts` is what stands behind `alerts:` in the configuration, or "". */
 void world_begin(struct world *w, const char *alerts, const char *rules);
+/* The same with a Valkey, which keeps values and timers over restarts. */
+void world_begin_on(struct world *w, const char *valkey, const char *alerts,
+                    const char *rules);
 void world_reload(struct world *w, const char *alerts, const char *rules);
-/* A clean stop and a start at once. */
+/* A clean stop and a start at once, or after it was down for so long. */
 void world_restart(struct world *w);
+void world_restart_after(struct world *w, int64_t us);
 void world_end(struct world *w);
 
 struct instant world_now(const struct world *w);

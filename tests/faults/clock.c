@@ -1,6 +1,7 @@
-/* A wall clock that the tests set: preloaded into the gateway, it moves CLOCK_REALTIME and nothing else. The file
- * that FAULTS_CLOCK names holds two int64_t: microseconds to add, and whether a time service holds the clock. It is
- * mapped, so a change counts at once. */
+/* A wall clock that the tests set: preloaded into the gateway, it moves CLOCK_REALTIME
+ * and nothing else. The file that FAULTS_CLOCK names holds two int64_t: microseconds to
+ * add, and whether a time service holds the clock. It is mapped, so a change counts at
+ * once. */
 #define _GNU_SOURCE /* RTLD_NEXT */
 
 #include <dlfcn.h>
@@ -30,7 +31,8 @@ __attribute__((constructor)) static void prepare(void)
     *(void **)&real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     const char *path = getenv("FAULTS_CLOCK");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *at = fd >= 0 ? mmap(NULL, sizeof *setting, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    void *at =
+        fd >= 0 ? mmap(NULL, sizeof *setting, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
     if (at != MAP_FAILED) {
         setting = at;
     }
@@ -48,7 +50,8 @@ int clock_gettime(clockid_t clock, struct timespec *t)
     if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         int64_t us = t->tv_nsec / 1000 + setting->add_us % 1000000;
         t->tv_sec += (time_t)(setting->add_us / 1000000 + (us < 0 ? -1 : us / 1000000));
-        t->tv_nsec = (long)(us < 0 ? us + 1000000 : us % 1000000) * 1000 + t->tv_nsec % 1000;
+        t->tv_nsec =
+            (long)(us < 0 ? us + 1000000 : us % 1000000) * 1000 + t->tv_nsec % 1000;
     }
     return rc;
 }

@@ -65,7 +65,7 @@ static size_t bytes_of(size_t n)
     return bytes;
 }
 
-START_TEST(test_a_rule_without_state_is_below_a_kibibyte)
+START_TEST(test_a_rule_without_state_is_below_a_kibibyte_on_average)
 {
     (void)bytes_of(10); /* what is allocated once */
     size_t few = bytes_of(1000), many = bytes_of(10000);
@@ -80,7 +80,7 @@ int main(void)
     Suite *s = suite_create("memory");
     TCase *t = tcase_create("rules");
     tcase_set_timeout(t, 60);
-    tcase_add_test(t, test_a_rule_without_state_is_below_a_kibibyte);
+    tcase_add_test(t, test_a_rule_without_state_is_below_a_kibibyte_on_average);
     suite_add_tcase(s, t);
     return run_tap(s);
 }

@@ -90,6 +90,7 @@ class Site(Case):
         self.story.put("hot", 200, 5, 200)
         self.alerts.take("OPEN", "avg", "firing")
         self.fence()
+        self.avg_before = self.alerts.events("avg")
         self.descriptors = self.count_descriptors()
 
     def within(self, wait=True):

@@ -336,6 +336,7 @@ void backlog_empty(struct backlog *b, struct mono now)
     }
     b->bytes = b->base = 0;
     b->stale = b->has_points = false;
+    b->unsynced = false; /* what a power cut brings back of it, Valkey has already */
 }
 
 void backlog_sync(struct backlog *b, struct mono now)

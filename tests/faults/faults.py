@@ -39,10 +39,15 @@ class Fault:
 
 
 class Down(Fault):
-    """Ended: the broker in order (it keeps its sessions), Valkey by kill -9 (its file has all it confirmed)."""
+    """Ended: the broker in order (it keeps its sessions), Valkey by kill -9, once its file has all that it
+    confirmed (while it syncs, it may confirm what it has not written yet)."""
 
     def begin(self):
-        self.server.stop() if self.target == "broker" else self.server.kill()
+        if self.target == "broker":
+            self.server.stop()
+        else:
+            wait_for(lambda: self.server.client.info("persistence")["aof_buffer_length"] == "0", "Valkey's file")
+            self.server.kill()
 
     def end(self):
         self.server.start()

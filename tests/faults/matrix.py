@@ -76,12 +76,11 @@ def at_reload(site, fault, plain):
 
 def at_stop(site, fault, _):
     site.before()
-    received, sent = site.received(), site.story.k
     fault.begin()
-    if not fault.silences_devices:
+    if fault.passes_readings_on:
+        site.within_and_taken()
+    elif not fault.silences_devices:
         site.within(wait=False)
-    if fault.passes_readings_on:  # what the stop finds was taken: it is not the broker that keeps it
-        wait_for(lambda: site.received() - received >= site.story.k - sent, "all readings to be taken")
     fault.meanwhile()
     site.stops_cleanly()
     fault.end()
@@ -106,18 +105,11 @@ HOLDS = {
 AFTERWARDS = "afterwards as undisturbed"  # rig.Site.whole()
 
 
-UNWRITTEN = ("readings that came while Valkey could not be asked are in memory alone until it is back: a stop forgets "
-             "them (alerts without a window, and all that was written before, are as they must be)")
-FORGETS = {("valkey", "down"), ("valkey", "frozen"), ("valkey", "slow"), ("valkey", "refusing"), ("both", "slow")}
-
-
 def make(target, kind, moment):
-    forgets = moment == "stop" and (target, kind) in FORGETS
     # Where the broker's side is disturbed alerts come late; what is slow at it is within bounds all the same.
     plain = target == "valkey" and kind != "back"
 
     def run(site):
-        site.bound = KNOWN_BOUND if forgets else BACK_BOUND
         site.arrange()
         MOMENTS[moment](site, faults.make(site, target, kind), plain)
         site.whole()
@@ -126,8 +118,7 @@ def make(target, kind, moment):
 
     still = "; rules over windows neither fire nor resolve" if plain and kind != "cutting" and moment != "stop" else ""
     return Cell(group="Servers", name=f"{target}-{kind}-{moment}", what=f"{TARGETS[target]} {WORDS[kind]}",
-                moment=moment, holds=f"{HOLDS[moment][plain]}{still}; {AFTERWARDS}", run=run,
-                cannot=UNWRITTEN if forgets else "")
+                moment=moment, holds=f"{HOLDS[moment][plain]}{still}; {AFTERWARDS}", run=run)
 
 
 CELLS = [make(target, kind, moment) for target in TARGETS for kind in WORDS for moment in MOMENTS]

@@ -143,7 +143,7 @@ def _(site):
     site.arrange(config=site.disk.config)
     site.before()
     fill_up(site)
-    site.within()
+    site.within_and_taken()
     site.stops_cleanly()
     wait_for(lambda: len(site.alerts.all("hot")) >= len(site.story.hot), "all that was decided")
 
@@ -223,7 +223,7 @@ def _(site):
     site.before()
     immutable(site, True)
     site.addCleanup(lambda: immutable(site, False))
-    site.within()
+    site.within_and_taken()
     site.stops_cleanly()
     wait_for(lambda: len(site.alerts.all("hot")) >= len(site.story.hot), "all that was decided")
 

@@ -31,13 +31,22 @@ BASE = 1767225600  # 2026-01-01T00:00:00Z: devices' clocks start here, whatever 
 PATIENCE = float(os.environ.get("BRINK_TEST_PATIENCE", "1"))
 
 _ports = random.Random(os.getpid() * 1000003 + time.time_ns())
+_reserved = []
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def free_port():
-    """A port below the kernel's range for outgoing connections, so that none of those takes it."""
+    """A port below the kernel's range for outgoing connections, so that none of those takes it. Nor does a test
+    beside this one: a name that is bound until this process ends stands for the port."""
     while True:
         port = _ports.randrange(15000, 32000)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0brink-test-port-{port}")
+        except OSError:
+            name.close()
+            continue
+        _reserved.append(name)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

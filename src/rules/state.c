@@ -123,6 +123,20 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
 
 /* --- reading --- */
 
+/* A stored stamp or duration, within what the differences of two of them can hold: none
+ * is beyond the year 9999. */
+#define STORED_US_MAX INT64_C(253402300799999999)
+
+static bool to_int(struct text t, int64_t *ret)
+{
+    int64_t v;
+    if (!fields_int(t, &v)) {
+        return false;
+    }
+    *ret = v > STORED_US_MAX ? STORED_US_MAX : v < -STORED_US_MAX ? -STORED_US_MAX : v;
+    return true;
+}
+
 static bool to_hash(struct text t, uint64_t *ret)
 {
     uint64_t v = 0;
@@ -165,8 +179,7 @@ static void apply_value(const struct devices *d, struct device *device, struct t
     free(metric);
     if (cell && !cell->known &&
         number_parse(fields_cut(&rest, '@'), &value) == BRINK_OK &&
-        fields_int(fields_cut(&rest, '@'), &at) && fields_int(rest, &silent) &&
-        silent >= 0) {
+        to_int(fields_cut(&rest, '@'), &at) && to_int(rest, &silent) && silent >= 0) {
         cell->known = true;
         cell->value = value;
         cell->at.us = at > cell->at.us ? at : cell->at.us;
@@ -181,9 +194,9 @@ static void apply_timer(struct device *device, bool pending, struct text id,
     uint64_t hash;
     int64_t slot = 0, onset, unknown, complete;
     if (!in || !to_hash(fields_cut(&rest, '@'), &hash) || hash != in->rule->condition ||
-        (!pending && !fields_int(fields_cut(&rest, '@'), &slot)) ||
-        !fields_int(fields_cut(&rest, '@'), &onset) ||
-        !fields_int(fields_cut(&rest, '@'), &unknown) || !fields_int(rest, &complete)) {
+        (!pending && !to_int(fields_cut(&rest, '@'), &slot)) ||
+        !to_int(fields_cut(&rest, '@'), &onset) ||
+        !to_int(fields_cut(&rest, '@'), &unknown) || !to_int(rest, &complete)) {
         return;
     }
     if (pending && in->alert.phase == ALERT_INACTIVE) {
@@ -205,7 +218,7 @@ static void apply_unknown(struct device *device, struct text id, struct text res
     uint64_t hash;
     int64_t unknown;
     if (in && in->unknown_us < 0 && to_hash(fields_cut(&rest, '@'), &hash) &&
-        hash == in->rule->condition && fields_int(rest, &unknown) && unknown >= 0) {
+        hash == in->rule->condition && to_int(rest, &unknown) && unknown >= 0) {
         in->unknown_us = silence - unknown - since_saved;
     }
 }
@@ -235,7 +248,7 @@ static void read_timeline(struct text key, struct text value, struct saved_timel
                     {TEXT("by_arrival"), &t->by_arrival}};
     for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
         if (text_equal(key, integers[k].key)) {
-            (void)fields_int(value, integers[k].to);
+            (void)to_int(value, integers[k].to);
         }
     }
 }
@@ -263,11 +276,11 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     struct text key, value;
     for (struct text scan = rest; fields_next(&scan, &key, &value);) {
         if (text_equal(key, TEXT("saved"))) {
-            (void)fields_int(value, &saved);
+            (void)to_int(value, &saved);
         } else if (text_equal(key, TEXT("silent"))) {
-            (void)fields_int(value, &silent);
+            (void)to_int(value, &silent);
         } else if (text_equal(key, TEXT("seen"))) {
-            (void)fields_int(value, &seen);
+            (void)to_int(value, &seen);
         } else if (text_equal(key, TEXT("site")) && !site) {
             site = fields_unescape(value);
         } else {
@@ -350,7 +363,7 @@ enum brink_status saved_alert_parse(struct text line, struct saved_alert *ret_sa
     while (fields_next(&rest, &key, &value)) {
         for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
             if (text_equal(key, integers[k].key)) {
-                (void)fields_int(value, integers[k].to);
+                (void)to_int(value, integers[k].to);
             }
         }
         for (size_t k = 0; k < sizeof strings / sizeof strings[0]; k++) {

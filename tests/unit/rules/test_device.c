@@ -265,6 +265,50 @@ START_TEST(test_stored_alert_survives_as_text)
 }
 END_TEST
 
+/* What is stored outside of the process may say any time: nothing worked out of it
+ * overflows (a sanitizer would say so), and it stays before or after, as it was. */
+START_TEST(test_stored_times_beyond_all_years_stay_within_them)
+{
+    const int64_t t0 = INT64_C(1767225600000000),
+                  end_of_years = INT64_C(253402300799999999);
+    const struct instant now = {{50 * US_PER_S}, {t0}};
+#define MOST "9223372036854775807"
+    begin("rules: [{id: a, when: t > 1}]");
+    struct device *d = get("acme", "d1");
+    ck_assert_int_eq(
+        device_state_apply(&devices, d,
+                           TEXT("1 saved=-" MOST " silent=" MOST " newest=" MOST
+                                " arrived=" MOST " v.t=2@" MOST "@" MOST),
+                           now, (struct wall){t0}),
+        BRINK_OK);
+    ck_assert_int_eq(d->newest.us, end_of_years);
+    ck_assert_int_eq(device_now(d, (struct mono){60 * US_PER_S}).us,
+                     end_of_years + 10 * US_PER_S);
+    ck_assert_int_eq(d->seen_us, -end_of_years - (t0 + end_of_years));
+    ck_assert(d->cells[0].known && d->cells[0].at.us == end_of_years &&
+              d->cells[0].seen_us == d->seen_us);
+    end();
+
+    begin("rules: [{id: a, when: t > 1}]");
+    d = get("acme", "d1");
+    ck_assert_int_eq(
+        device_state_apply(&devices, d, TEXT("1 newest=-" MOST), now, (struct wall){t0}),
+        BRINK_OK);
+    ck_assert_int_eq(d->newest.us, -end_of_years);
+    struct saved_alert saved;
+    ck_assert_int_eq(saved_alert_parse(TEXT("1 phase=2 onset=-" MOST " triggered=" MOST
+                                            " newest=" MOST " ack=" MOST),
+                                       &saved),
+                     BRINK_OK);
+    ck_assert_int_eq(saved.state.onset.us, -end_of_years);
+    ck_assert_int_eq(saved.state.triggered_at.us, end_of_years);
+    ck_assert_int_eq(saved.timeline.newest, end_of_years);
+    ck_assert_int_eq(saved.ack_at.us, end_of_years);
+    saved_alert_finish(&saved);
+    end();
+}
+END_TEST
+
 START_TEST(test_reload_keeps_unchanged_rules_and_closes_removed_ones)
 {
     begin("rules: [{id: a, when: t > 1}, {id: b, when: t > 2}, {id: c, when: t > 3}]");
@@ -338,6 +382,7 @@ int main(void)
     tcase_add_test(t, test_time_across_a_restart_is_never_negative);
     tcase_add_test(t, test_timeline_of_arrivals_moves_with_the_gateways_clock);
     tcase_add_test(t, test_stored_alert_survives_as_text);
+    tcase_add_test(t, test_stored_times_beyond_all_years_stay_within_them);
     tcase_add_test(t, test_reload_keeps_unchanged_rules_and_closes_removed_ones);
     tcase_add_test(t, test_condition_duration_breaks_at_false_and_lasts_by_silence);
     suite_add_tcase(suite, t);

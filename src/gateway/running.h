@@ -16,8 +16,9 @@
 #include "outbox/courier.h"
 #include "outbox/outbox.h"
 
-#define FILTERS_STATE "@subscriptions" /* kept in the outbox; no rule can have this id   \
-                                        */
+#define FILTERS_STATE                                                                    \
+    "@subscriptions" /* kept in the outbox; no rule can have this id                     \
+                      */
 
 /* What the main thread wants of the pipeline's. Guarded by the lock; never held across
  * I/O. */

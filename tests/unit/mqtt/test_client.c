@@ -178,7 +178,7 @@ START_TEST(test_will_is_published_when_the_process_dies_and_not_when_it_stops)
     struct mqtt_options o = peer_options(&url, "mortal", versions[_i]);
     o.will_topic = "status";
     o.will_payload = "offline";
-    pid_t pid = fork();
+    pid_t pid = fork_unheard();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         struct peer *p = peer_new(&o);

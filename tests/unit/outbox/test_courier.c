@@ -396,7 +396,7 @@ START_TEST(test_sender_ends_with_its_parent_and_only_then)
     start_broker("allow_anonymous true\n");
     int fds[2];
     ck_assert_int_eq(pipe(fds), 0);
-    pid_t parent = fork();
+    pid_t parent = fork_unheard();
     ck_assert_int_ge(parent, 0);
     if (parent == 0) {
         open_outbox();

@@ -394,7 +394,7 @@ START_TEST(test_lock_that_is_about_to_be_given_back_is_waited_for)
     outbox_close(open_outbox(false, 10));
     (void)snprintf(path, sizeof(path), "%s/outbox.lock", dir);
     ck_assert_int_eq(pipe(pipe_fds), 0);
-    pid_t pid = fork();
+    pid_t pid = fork_unheard();
     if (pid == 0) {
         int fd = open(path, O_RDWR);
         if (fd < 0 || flock(fd, LOCK_EX) != 0 || write(pipe_fds[1], "", 1) != 1) {
@@ -629,7 +629,7 @@ START_TEST(test_kill_loses_no_committed_event)
     for (int round = 0; round < 10; round++) {
         int fds[2];
         ck_assert_int_eq(pipe(fds), 0);
-        pid_t pid = fork();
+        pid_t pid = fork_unheard();
         ck_assert_int_ge(pid, 0);
         if (pid == 0) {
             struct outbox *o = open_outbox(_i, 100000);

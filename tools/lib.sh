@@ -39,8 +39,8 @@ step() {
     step_pulse "$label" "$log" "$began" &
     pulse=$!
     ("$@") >"$log" 2>&1 </dev/null || status=$?
-    kill "$pulse" 2>/dev/null
-    wait "$pulse" 2>/dev/null
+    kill "$pulse" 2>/dev/null || :
+    wait "$pulse" 2>/dev/null || : # its status is that of the kill
     [ -t 1 ] && printf '\r\e[K'
     if [ "$status" = 0 ]; then
         printf '%s: %sdone%s in %ds\n' "$label" "$GREEN" "$PLAIN" "$((SECONDS - began))"
@@ -77,8 +77,8 @@ live() {
     pulse=$!
     "$@" 2>&1 </dev/null | tee "$log"
     status=${PIPESTATUS[0]}
-    kill "$pulse" 2>/dev/null
-    wait "$pulse" 2>/dev/null
+    kill "$pulse" 2>/dev/null || :
+    wait "$pulse" 2>/dev/null || : # its status is that of the kill
     return "$status"
 }
 

@@ -56,7 +56,7 @@ static struct instance *instance_new(struct devices *d, struct device *device,
     i->device = device;
     i->rule = rule_hold(rule);
     i->held = (struct held *)(void *)&i->series[rule->n_metrics];
-    i->unknown_us = -1;
+    i->unknown_us = NOT_UNKNOWN;
     i->due_wall = i->due_silence = INT64_MAX;
     for (size_t m = 0; m < rule->n_metrics; m++) {
         if (rule->metrics[m].window.n_spans > 0) {

@@ -82,13 +82,14 @@ struct held {
     bool complete;
 };
 
+#define NOT_UNKNOWN INT64_MIN
 struct instance {
     struct heap_item timer; /* due: monotonic microseconds */
     struct device *device;
     const struct rule *rule;
     struct alert_state alert;
     int64_t unknown_us; /* silence clock since which it is unknown for another reason than
-                           the store; -1: it is not */
+                           the store (negative: before this run), or NOT_UNKNOWN */
     uint64_t touched;   /* serial of the last message that touched it */
     int64_t due_wall;   /* when time alone may change it: on the device's timeline;
                            INT64_MAX: never */

@@ -155,14 +155,14 @@ void instance_evaluate(const struct devices *d, struct instance *i,
     }
     /* A rule that waits for the store has data; one that is unknown otherwise has not. */
     if (ret->when != TRUTH_UNKNOWN || ret->store_unknown) {
-        i->unknown_us = -1;
-    } else if (i->unknown_us < 0) {
+        i->unknown_us = NOT_UNKNOWN;
+    } else if (i->unknown_us == NOT_UNKNOWN) {
         i->unknown_us = m->silence_us;
     }
     if (r->no_data_after_us > 0 && r->on_no_data == ON_NO_DATA_RESOLVE) {
         ret->no_data = !ret->store_unknown &&
                        (m->silence_us - last_data(i) >= r->no_data_after_us ||
-                        (i->unknown_us >= 0 &&
+                        (i->unknown_us != NOT_UNKNOWN &&
                          m->silence_us - i->unknown_us >= r->no_data_after_us));
     }
 }
@@ -222,7 +222,7 @@ int64_t instance_silence_left(const struct instance *i, int64_t silence_us)
     if (r->on_no_data == ON_NO_DATA_RESOLVE && r->no_data_after_us > 0 &&
         i->alert.phase != ALERT_INACTIVE) {
         sooner(&left, r->no_data_after_us - (silence_us - last_data(i)));
-        if (i->unknown_us >= 0) {
+        if (i->unknown_us != NOT_UNKNOWN) {
             sooner(&left, r->no_data_after_us - (silence_us - i->unknown_us));
         }
     }

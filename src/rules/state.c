@@ -75,7 +75,7 @@ void device_state_print(const struct devices *d, const struct device *device,
                           in->rule->id, hash, in->alert.onset.us,
                           in->alert.unknown_since.us, in->alert.complete);
         }
-        if (in->rule->no_data_after_us > 0 && in->unknown_us >= 0) {
+        if (in->rule->no_data_after_us > 0 && in->unknown_us != NOT_UNKNOWN) {
             buffer_format(out, " u.%s=%" PRIx64 "@%" PRId64, in->rule->id, hash,
                           silence - in->unknown_us);
         }
@@ -210,16 +210,20 @@ static void apply_timer(struct device *device, bool pending, struct text id,
     }
 }
 
-/* Since when the rule has had no answer, on the silence clock. */
+/* Since when the rule has had no answer, on the silence clock. A look at it before its
+ * device was read back found it unknown only since the start. */
 static void apply_unknown(struct device *device, struct text id, struct text rest,
                           int64_t silence, int64_t since_saved)
 {
     struct instance *in = device_instance(device, id);
     uint64_t hash;
     int64_t unknown;
-    if (in && in->unknown_us < 0 && to_hash(fields_cut(&rest, '@'), &hash) &&
-        hash == in->rule->condition && to_int(rest, &unknown) && unknown >= 0) {
-        in->unknown_us = silence - unknown - since_saved;
+    if (in && to_hash(fields_cut(&rest, '@'), &hash) && hash == in->rule->condition &&
+        to_int(rest, &unknown) && unknown >= 0) {
+        int64_t since = silence - unknown - since_saved;
+        if (in->unknown_us == NOT_UNKNOWN || since < in->unknown_us) {
+            in->unknown_us = since;
+        }
     }
 }
 

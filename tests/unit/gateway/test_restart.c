@@ -44,6 +44,34 @@ static char *walk(uint64_t seed, bool restarts)
     return events;
 }
 
+/* A rule without an answer, although readings come: that counts on from where the last
+ * run was, over any number of restarts, and however long before this run it began
+ * (SPEC 4.7, 5.6). */
+START_TEST(test_time_unknown_counts_across_restarts)
+{
+    const int until[] = {0, 1, 3, 20}; /* a restart every two seconds: 0, 1, 2, 10 */
+    for (int k = 0; k < 4; k++) {
+        struct world w;
+        world_begin(&w, "",
+                    "rules: [{id: u, when: x / (x - 5) > 2, on_no_data: resolve, "
+                    "no_data_after: 20500ms}]\n");
+        w.keeps_devices = true;
+        say(&w, "d1", NULL, 6);
+        ck_assert_str_eq(told(&w), "OPEN u d1\n");
+        for (int second = 0; second <= 20; second += 2) {
+            say(&w, "d1", NULL, 5);
+            pass(&w, S);
+            if (second < until[k]) {
+                world_restart(&w);
+            }
+            pass(&w, second < 20 ? S : 0);
+        }
+        expect(strcmp(told(&w), "CLOSED u d1\n") == 0, "restarts for %d s", until[k]);
+        world_end(&w);
+    }
+}
+END_TEST
+
 START_TEST(test_run_with_restarts_equals_the_run_without)
 {
     char *expected = walk((uint64_t)_i + 1, false), *got = walk((uint64_t)_i + 1, true);
@@ -67,6 +95,7 @@ int main(void)
     Suite *suite = suite_create("restart");
     TCase *t = tcase_create("restart");
     tcase_set_timeout(t, 120);
+    tcase_add_test(t, test_time_unknown_counts_across_restarts);
     tcase_add_loop_test(t, test_run_with_restarts_equals_the_run_without, 0, 3);
     suite_add_tcase(suite, t);
     return run_tap(suite);

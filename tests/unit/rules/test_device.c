@@ -164,6 +164,46 @@ START_TEST(test_device_state_survives_as_text)
 }
 END_TEST
 
+/* How long a rule has had no answer: before this run's clock began, over two restarts,
+ * and if the rule was looked at before Valkey said what it knows. */
+START_TEST(test_time_without_an_answer_survives_as_text)
+{
+    const char *yaml = "rules: [{id: a, when: t / (t - 5) > 2, no_data_after: 5m}]";
+    const int64_t t0 = INT64_C(1767225600000000);
+    struct buffer line = {0};
+    for (int run = 0; run < 4; run++) {
+        struct instant now = {{10 * US_PER_S}, {t0 + run * 60 * US_PER_S}};
+        begin(yaml);
+        struct device *d = get("acme", "d1");
+        silence_start(&devices.silence, (struct mono){0});
+        int64_t silence = silence_now(&devices.silence, now.mono);
+        d->instances[0]->unknown_us = run == 0   ? 4 * US_PER_S
+                                      : run == 3 ? silence - US_PER_S
+                                                 : NOT_UNKNOWN;
+        if (run > 0) { /* each run was subscribed for 20 s beyond what it had saved */
+            ck_assert_int_eq(
+                device_state_apply(&devices, d, buffer_view(&line), now,
+                                   (struct wall){now.wall.us - 40 * US_PER_S}),
+                BRINK_OK);
+        }
+        ck_assert_int_eq(silence - d->instances[0]->unknown_us,
+                         (6 + run * 20) * US_PER_S);
+        buffer_clear(&line);
+        device_state_print(&devices, d, now, &line);
+        end();
+    }
+    /* Another condition knows nothing of it. */
+    begin("rules: [{id: a, when: t / (t - 5) > 3, no_data_after: 5m}]");
+    struct device *d = get("acme", "d1");
+    ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line),
+                                        (struct instant){{1}, {t0}}, (struct wall){0}),
+                     BRINK_OK);
+    ck_assert(d->instances[0]->unknown_us == NOT_UNKNOWN);
+    end();
+    buffer_finish(&line);
+}
+END_TEST
+
 START_TEST(test_time_across_a_restart_is_never_negative)
 {
     const int64_t t0 = INT64_C(1767225600000000);
@@ -379,6 +419,7 @@ int main(void)
     tcase_add_test(t, test_clock_set_back_shows_after_five_minutes_and_three_readings);
     tcase_add_test(t, test_silence_counts_only_while_subscribed);
     tcase_add_test(t, test_device_state_survives_as_text);
+    tcase_add_test(t, test_time_without_an_answer_survives_as_text);
     tcase_add_test(t, test_time_across_a_restart_is_never_negative);
     tcase_add_test(t, test_timeline_of_arrivals_moves_with_the_gateways_clock);
     tcase_add_test(t, test_stored_alert_survives_as_text);

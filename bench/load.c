@@ -1,6 +1,7 @@
 /* load drive ... : publishes the workload (work.h) and checks every alert that comes
- * back. load null ...  : a gateway that does nothing but answer each 99 with an alert:
- * what broker and generator cost by themselves.
+ * back; SIGTERM ends the publishing early. load null ...  : a gateway that does nothing
+ * but answer each 99 with an alert: what broker and generator cost by themselves.
+ * load print ... : the readings that `drive` would publish, "topic payload" a line.
  *
  * Closed loop (no --rate): never more than --window readings ahead of the newest one that
  * was answered by an alert, so the rate is what the gateway keeps up with, and nothing
@@ -94,9 +95,16 @@ static _Atomic int64_t measured_from_ns;
 static int64_t *latencies;
 static size_t n_latencies;
 static atomic_bool stop;
+static volatile sig_atomic_t enough; /* SIGTERM came */
+static uint64_t n_published;         /* warm-up included */
+
+#define OF_SIDE_RULE 128u /* beside the bits of work.h: a rule that only makes work */
 
 static unsigned event_of(const char *rule, const char *event)
 {
+    if (strncmp(rule, "side", 4) == 0) {
+        return OF_SIDE_RULE;
+    }
     bool humid = strncmp(rule, "humid/", 6) == 0;
     if (!humid && strncmp(rule, "hot/", 4) != 0) {
         return 0;
@@ -123,9 +131,12 @@ static void on_alert(void *ctx, const struct wire_message *m)
     if (m->topic_bytes < sizeof topic) {
         memcpy(topic, m->topic, m->topic_bytes);
         topic[m->topic_bytes] = '\0';
-        (void)sscanf(topic, "bench-alert/d%u/%n%*[a-z]/%n", &device, &rule, &event);
+        (void)sscanf(topic, "bench-alert/d%u/%n%*[a-z0-9]/%n", &device, &rule, &event);
     }
     unsigned what = event > 0 ? event_of(topic + rule, topic + event) : 0;
+    if (what == OF_SIDE_RULE) {
+        return;
+    }
     const char *stamp = find(m, "\"event_at\":\"");
     int64_t k =
         stamp ? work_parse_stamp(stamp, (size_t)(m->payload + m->payload_bytes - stamp))
@@ -191,29 +202,37 @@ static bool wait_below(uint64_t i, struct wire *wires)
     return true;
 }
 
+#define TOPIC_BYTES 24
+
+/* d000123, without printf. */
+static void print_topic(uint32_t device, char out[TOPIC_BYTES + 1])
+{
+    memcpy(out, "bench/d0000000/telemetry", TOPIC_BYTES + 1);
+    for (uint32_t v = device, at = 13; v > 0; v /= 10, at--) {
+        out[at] = (char)('0' + v % 10);
+    }
+}
+
 static void publish(struct wire *wires, uint64_t i, int64_t due_ns)
 {
     uint32_t device = (uint32_t)(i % o.work.devices), k = (uint32_t)(i / o.work.devices);
     struct wire *w = &wires[device % (uint32_t)o.connections];
-    char topic[64], payload[WORK_PAYLOAD_BYTES];
+    char topic[TOPIC_BYTES + 1], payload[WORK_PAYLOAD_BYTES];
     unsigned events = work_events(&o.work, device, k);
     if (events) {
         atomic_store(&sent[i].at_ns, due_ns ? due_ns : now_ns());
         atomic_store(&sent[i].awaited, (unsigned char)events);
         atomic_fetch_add(&awaited, (uint64_t)__builtin_popcount(events));
     }
-    /* d000123, without printf. */
-    memcpy(topic, "bench/d0000000/telemetry", 24);
-    for (uint32_t v = device, at = 13; v > 0; v /= 10, at--) {
-        topic[at] = (char)('0' + v % 10);
-    }
+    print_topic(device, topic);
     while (o.qos > 0 && w->unacknowledged >= UNACKNOWLEDGED_MAX) {
         wire_flush(w);
         (void)wire_read(w, 100, NULL, NULL);
     }
-    struct wire_message m = {topic, payload, 24,
+    struct wire_message m = {topic, payload, TOPIC_BYTES,
                              work_payload(&o.work, device, k, payload)};
     wire_publish(w, &m, o.qos);
+    n_published++;
 }
 
 /* Readings [from, to). False: the gateway does not answer. */
@@ -221,7 +240,7 @@ static bool publish_all(struct wire *wires, uint64_t from, uint64_t to, double r
                         bool closed_loop, int64_t *ret_late_ns)
 {
     int64_t began = now_ns();
-    for (uint64_t i = from; i < to;) {
+    for (uint64_t i = from; i < to && !enough;) {
         if (rate <= 0) {
             if (closed_loop && !wait_below(i, wires)) {
                 return false;
@@ -317,22 +336,24 @@ static int drive(void)
     wait_alerts();
     int64_t ended = atomic_load(&last_alert_ns);
     double seconds = (double)(ended - began) / 1e9;
+    uint64_t messages = n_published > warm ? n_published - warm : 1;
     for (int p = 0; p < n_processes; p++) {
         look_at(&processes[p]);
     }
     atomic_store(&stop, true);
     (void)pthread_join(thread, NULL);
     qsort(latencies, n_latencies, sizeof *latencies, by_size);
-    printf("{\"rate\": %.0f, \"lost\": %llu, \"false\": %llu, \"answering\": %s, "
+    printf("{\"messages\": %llu, \"rate\": %.0f, \"lost\": %llu, \"false\": %llu, "
+           "\"answering\": %s, "
            "\"alerts\": %zu, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"late_ms\": %.3f, "
            "\"cpu_us\": {",
-           (double)o.messages / seconds, (unsigned long long)atomic_load(&awaited),
+           (unsigned long long)n_published, (double)messages / seconds,
+           (unsigned long long)atomic_load(&awaited),
            (unsigned long long)atomic_load(&unexpected), answering ? "true" : "false",
            n_latencies, latency_ms(0.5), latency_ms(0.99), (double)late_ns / 1e6);
     for (int p = 0; p < n_processes; p++) {
         printf("%s\"%s\": %.3f", p ? ", " : "", processes[p].name,
-               (processes[p].cpu_s - processes[p].cpu_before_s) * 1e6 /
-                   (double)o.messages);
+               (processes[p].cpu_s - processes[p].cpu_before_s) * 1e6 / (double)messages);
     }
     printf("}, \"rss_mib\": {");
     for (int p = 0; p < n_processes; p++) {
@@ -342,6 +363,25 @@ static int drive(void)
     printf("}}\n");
     return answering && atomic_load(&awaited) == 0 && atomic_load(&unexpected) == 0 ? 0
                                                                                     : 1;
+}
+
+static void end_early(int signal_number)
+{
+    (void)signal_number;
+    enough = 1;
+}
+
+static int print(void)
+{
+    char topic[TOPIC_BYTES + 1], payload[WORK_PAYLOAD_BYTES];
+    uint64_t first = (uint64_t)o.first * o.work.devices;
+    for (uint64_t i = first; i < first + o.messages; i++) {
+        uint32_t device = (uint32_t)(i % o.work.devices);
+        print_topic(device, topic);
+        size_t n = work_payload(&o.work, device, (uint32_t)(i / o.work.devices), payload);
+        printf("%s %.*s\n", topic, (int)n, payload);
+    }
+    return 0;
 }
 
 /* --- the null gateway --- */
@@ -383,7 +423,7 @@ static _Noreturn void be_null(void)
 static int usage(void)
 {
     fputs(
-        "usage: load drive|null [--port P] [--qos 0|1] [--id CLIENT]\n"
+        "usage: load drive|print|null [--port P] [--qos 0|1] [--id CLIENT]\n"
         "  drive: [--messages N] [--devices N] [--warm READINGS] [--first K] [--rate R]\n"
         "         [--window READINGS] [--hot-window SECONDS] [--opens-only]\n"
         "         [--connections N] [--patience SECONDS] [--pid NAME=PID]...\n",
@@ -468,7 +508,11 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     if (strcmp(argv[optind], "drive") == 0) {
+        (void)signal(SIGTERM, end_early);
         return drive();
+    }
+    if (strcmp(argv[optind], "print") == 0) {
+        return print();
     }
     if (strcmp(argv[optind], "null") == 0) {
         be_null();

@@ -200,7 +200,7 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
     if ((moves || restarts || shift_us != 0) && p->n_messages > 0) {
         return STAGE_CUT;
     }
-    if (m->has_seq && device_seq_seen(device, m->entry, m->seq)) {
+    if (m->has_seq && sequence_seen(&device->sequences, m->entry, m->seq)) {
         count(COUNT_DROP_REDELIVERED);
         return STAGE_DROPPED;
     }

@@ -446,10 +446,7 @@ static void device_free(struct devices *d, struct device *device)
         device->owner->n_devices--;
         leave_tenant(d, device->owner);
     }
-    for (struct seq_memory *s = device->seqs, *next; s; s = next) {
-        next = s->next;
-        free(s);
-    }
+    sequences_free(device->sequences);
     for (uint32_t i = 0; i < device->n_labels; i++) {
         free(device->labels[i].name);
         free(device->labels[i].value);
@@ -546,49 +543,11 @@ struct instance *device_instance(const struct device *device, struct text rule)
     return NULL;
 }
 
-/* --- redeliveries --- */
-
-bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq)
-{
-    struct seq_memory *s = device->seqs;
-    while (s && s->entry != entry) {
-        s = s->next;
-    }
-    if (!s) {
-        s = calloc(1, sizeof *s);
-        if (!s) {
-            return false; /* not remembered: time and value still tell (SPEC 4.4) */
-        }
-        s->entry = entry;
-        s->next = device->seqs;
-        device->seqs = s;
-    }
-    /* Numbers near each other never fold to the same. */
-    uint32_t folded = (uint32_t)(seq ^ seq >> 32);
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (s->last[i] == folded) {
-            return true;
-        }
-    }
-    s->last[s->at] = folded;
-    s->at = (s->at + 1) % SEQ_REMEMBERED;
-    s->n += s->n < SEQ_REMEMBERED;
-    return false;
-}
-
 void devices_renumber_entries(struct devices *d, const int *to, size_t n)
 {
     struct device *device;
     for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
-        for (struct seq_memory **at = &device->seqs, *s; (s = *at);) {
-            if (s->entry < n && to[s->entry] >= 0) {
-                s->entry = (unsigned)to[s->entry];
-                at = &s->next;
-            } else {
-                *at = s->next;
-                free(s);
-            }
-        }
+        sequences_renumber(&device->sequences, to, n);
     }
 }
 

@@ -23,10 +23,8 @@
 #include "model/alert.h"
 #include "model/message.h"
 #include "rules/ruleset.h"
+#include "rules/sequence.h"
 #include "window/window.h"
-
-#define SEQ_REMEMBERED                                                                   \
-    64 /* sequence numbers, per device and telemetry entry (SPEC 3.6) */
 
 struct series;     /* history's; opaque here */
 struct mute_cause; /* mute's */
@@ -142,12 +140,7 @@ struct device {
     struct instance **instances;
     struct use *uses;
     int64_t longest_us; /* of the windows of its rules */
-    struct seq_memory {
-        struct seq_memory *next;
-        unsigned entry; /* its number in the configuration in force */
-        uint32_t n, at;
-        uint32_t last[SEQ_REMEMBERED]; /* folded: one every device and entry, so small */
-    } * seqs;
+    struct sequence *sequences;
 };
 
 /* Time during which the gateway was subscribed (SPEC 4.8): runs only between
@@ -209,8 +202,6 @@ struct cell *device_cell(const struct device *device,
                          uint32_t metric); /* NULL: no rule of it uses the metric */
 struct instance *device_instance(const struct device *device, struct text rule);
 
-/* Is this a redelivery by its sequence number (SPEC 3.6)? Remembers it if not. */
-bool device_seq_seen(struct device *device, unsigned entry, uint64_t seq);
 /* The telemetry entries were numbered anew (a reload): what was number k is to[k] now,
  * -1: gone, and with it what it remembered. */
 void devices_renumber_entries(struct devices *d, const int *to, size_t n);

@@ -70,21 +70,6 @@ START_TEST(test_a_tenant_may_have_so_many_devices_and_leaves_with_its_last)
 }
 END_TEST
 
-START_TEST(test_sequence_number_within_the_last_64_is_a_redelivery)
-{
-    begin("rules: [{id: a, when: t > 1}]");
-    struct device *d = get("acme", "d1");
-    for (uint64_t s = 0; s < 64; s++) {
-        ck_assert(!device_seq_seen(d, 0, s));
-    }
-    ck_assert(device_seq_seen(d, 0, 0));
-    ck_assert(!device_seq_seen(d, 1, 0)); /* another entry */
-    ck_assert(!device_seq_seen(d, 0, 64));
-    ck_assert(!device_seq_seen(d, 0, 0)); /* 64 others lie between */
-    end();
-}
-END_TEST
-
 START_TEST(test_clock_set_back_shows_after_five_minutes_and_three_readings)
 {
     begin("rules: [{id: a, when: 'avg(t, 1m) > 1'}]");
@@ -415,7 +400,6 @@ int main(void)
     tcase_add_test(t, test_a_new_site_binds_anew);
     tcase_add_test(t, test_devices_beyond_the_limit_are_refused);
     tcase_add_test(t, test_a_tenant_may_have_so_many_devices_and_leaves_with_its_last);
-    tcase_add_test(t, test_sequence_number_within_the_last_64_is_a_redelivery);
     tcase_add_test(t, test_clock_set_back_shows_after_five_minutes_and_three_readings);
     tcase_add_test(t, test_silence_counts_only_while_subscribed);
     tcase_add_test(t, test_device_state_survives_as_text);

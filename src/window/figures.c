@@ -60,35 +60,39 @@ static inline struct measure measure_of(const struct span *s)
                             s->origin_value, s->origin_at};
 }
 
-/* `before`: the reading before p, NULL when p is the first of what is looked at. */
+#define NO_PLACE UINT32_MAX
+
+/* `before`: the place of the reading before; NO_PLACE when this is the first of what is
+ * looked at. */
 static inline void add(const struct measure *m, unsigned parts, struct figures *f,
-                       const struct point *p, const struct point *before)
+                       const struct ring *r, uint32_t place, uint32_t before)
 {
+    double value = r->values[place];
     if (parts & P(PART_SUM)) {
-        sum_add(f->sum, p->value * m->sum_scale);
+        sum_add(f->sum, value * m->sum_scale);
     }
     if (parts & P(PART_LEAST)) {
-        f->least = p->value < f->least ? p->value : f->least;
+        f->least = value < f->least ? value : f->least;
     }
     if (parts & P(PART_MOST)) {
-        f->most = p->value > f->most ? p->value : f->most;
+        f->most = value > f->most ? value : f->most;
     }
     if (parts & P(PART_POWERS)) {
-        double y = p->value * m->power_scale - m->origin_value;
+        double y = value * m->power_scale - m->origin_value;
         f->powers[0] += y;
         f->powers[1] += y * y;
     }
-    if (parts & P(PART_RISES) && before) {
-        sum_add(f->rises, rise(before->value * m->sum_scale, p->value * m->sum_scale));
+    if (parts & P(PART_RISES) && before != NO_PLACE) {
+        sum_add(f->rises, rise(r->values[before] * m->sum_scale, value * m->sum_scale));
     }
-    if (parts & P(PART_CHANGES) && before) {
-        f->changes += before->value != p->value;
+    if (parts & P(PART_CHANGES) && before != NO_PLACE) {
+        f->changes += r->values[before] != value;
     }
     if (parts & P(PART_TREND)) {
-        double u = apart_us(p->at, m->origin_at);
+        double u = apart_us(ring_time(r, place), m->origin_at);
         f->trend[0] += u;
         f->trend[1] += u * u;
-        f->trend[2] += u * (p->value * m->power_scale - m->origin_value);
+        f->trend[2] += u * (value * m->power_scale - m->origin_value);
     }
 }
 
@@ -171,14 +175,14 @@ static inline __attribute__((always_inline)) void
 gather(const struct window *w, const struct span *s, unsigned parts, uint64_t to,
        const double *front, const double *back, struct figures *ret)
 {
-    const struct point *before = NULL, *edge = w->ring + w->cap;
-    const struct point *p = s->lo < to ? point_at(w, s->lo) : NULL;
+    const struct ring *r = &w->ring;
+    uint32_t before = NO_PLACE, place = place_at(w, s->lo);
     const struct measure m = measure_of(s);
     struct figures f = no_figures;
     for (uint64_t i = s->lo; i < to; i++) {
-        add(&m, parts, &f, p, before);
-        before = p++;
-        p = p == edge ? w->ring : p;
+        add(&m, parts, &f, r, place, before);
+        before = place++;
+        place = place == r->cap ? 0 : place;
     }
     if (front) {
         merge(s, parts, &f, front);
@@ -191,13 +195,14 @@ gather(const struct window *w, const struct span *s, unsigned parts, uint64_t to
 static inline __attribute__((always_inline)) void
 build_front(const struct window *w, struct span *s, unsigned parts)
 {
-    const struct point *p = point_at(w, s->mid), *edge = w->ring + w->cap;
+    const struct ring *r = &w->ring;
+    uint32_t place = place_at(w, s->mid);
     const struct measure m = measure_of(s);
     struct figures f = no_figures;
     for (uint64_t i = s->mid; i > s->lo + 1;) {
         i--;
-        p = (p == w->ring ? edge : p) - 1;
-        add(&m, parts, &f, p, (p == w->ring ? edge : p) - 1);
+        place = (place == 0 ? r->cap : place) - 1;
+        add(&m, parts, &f, r, place, (place == 0 ? r->cap : place) - 1);
         if (i % BLOCK == 0) {
             keep(s, parts, &f, s->front + (i / BLOCK - s->front_block) * s->fields);
         }
@@ -238,8 +243,8 @@ take_newest(const struct window *w, struct span *s, unsigned parts)
     for (unsigned i = 0; i < s->fields; i++) {
         s->back[s->fields + i] = s->back[i];
     }
-    add(&m, parts, &f, point_at(w, newest),
-        newest > s->lo ? point_at(w, newest - 1) : NULL);
+    add(&m, parts, &f, &w->ring, place_at(w, newest),
+        newest > s->lo ? place_at(w, newest - 1) : NO_PLACE);
     merge(s, parts, &f, s->back);
     keep(s, parts, &f, s->back);
 }
@@ -255,28 +260,27 @@ void span_take_newest(const struct window *w, struct span *s)
  * outlier (zscore compares it with the others); over the newest if it is alone. */
 static void choose_origin(const struct window *w, struct span *s, uint64_t end)
 {
-    const struct point *oldest = point_at(w, s->lo);
+    struct wall oldest = time_at(w, s->lo);
     double scale = scale_of(s->power_shift), n = (double)(end - 1 - s->lo);
-    double base = oldest->value * scale, values[2] = {0, 0}, us = 0;
+    double base = value_at(w, s->lo) * scale, values[2] = {0, 0}, us = 0;
     s->origin_value = base;
-    s->origin_at = oldest->at;
+    s->origin_at = oldest;
     if (n == 0) {
         return;
     }
     for (uint64_t i = s->lo; i < end - 1; i++) {
-        const struct point *p = point_at(w, i);
-        sum_add(values, p->value * scale - base);
-        us += apart_us(p->at, oldest->at);
+        sum_add(values, value_at(w, i) * scale - base);
+        us += apart_us(time_at(w, i), oldest);
     }
     s->origin_value += (values[0] + values[1]) / n;
-    s->origin_at.us = (int64_t)((uint64_t)oldest->at.us + (uint64_t)(us / n));
+    s->origin_at.us = (int64_t)((uint64_t)oldest.us + (uint64_t)(us / n));
 }
 
 /* The powers of two that the readings want now. */
 static int sum_shift(const struct window *w, const struct span *s)
 {
     bool huge = others_size(s) == SIZE_HUGE ||
-                size_of(point_at(w, window_end(w) - 1)->value) == SIZE_HUGE;
+                size_of(value_at(w, window_end(w) - 1)) == SIZE_HUGE;
     return huge ? -SHIFT : 0;
 }
 

@@ -1,5 +1,5 @@
-/* What window.c (the ring), figures.c (figures over a part of it) and span.c (functions
- * made of them) share.
+/* What window.c (which readings the ring holds), figures.c (figures over a part of it)
+ * and span.c (functions made of them) share.
  *
  * Nothing is ever subtracted from a running figure: subtraction is what makes running
  * sums drift, and what a huge value leaves its trace by. Instead a span is cut in two at
@@ -27,6 +27,7 @@
 #define BRINK_WINDOW_INTERNAL_H
 
 #include "window/order.h"
+#include "window/ring.h"
 #include "window/window.h"
 
 #define BLOCK 16
@@ -80,19 +81,28 @@ struct span {
 
 struct window {
     const struct window_spec *spec;
-    struct point *ring;
+    struct ring ring;
     struct span *spans;
     struct order *equal; /* the values at the newest time; NULL: few, looked through */
     uint64_t first;
-    uint32_t cap, head, n;
+    uint32_t n;
     uint32_t n_equal; /* readings at the newest time */
 };
 
-/* The reading of that number. */
-static inline const struct point *point_at(const struct window *w, uint64_t number)
+/* Where the reading of that number is in the ring, and what it is. */
+static inline uint32_t place_at(const struct window *w, uint64_t number)
 {
-    uint64_t i = w->head + (number - w->first);
-    return &w->ring[i < w->cap ? i : i - w->cap];
+    return ring_place(&w->ring, number - w->first);
+}
+
+static inline double value_at(const struct window *w, uint64_t number)
+{
+    return w->ring.values[place_at(w, number)];
+}
+
+static inline struct wall time_at(const struct window *w, uint64_t number)
+{
+    return ring_time(&w->ring, place_at(w, number));
 }
 
 static inline uint64_t window_end(const struct window *w)

@@ -48,7 +48,7 @@ static void others_moments(const struct window *w, struct span *s, bool trend,
                            struct moments *m)
 {
     uint64_t end = window_end(w) - 1;
-    bool one_time = point_at(w, s->lo)->at.us == point_at(w, end - 1)->at.us;
+    bool one_time = time_at(w, s->lo).us == time_at(w, end - 1).us;
     bool sound = false;
     for (unsigned attempt = 0; attempt < 2 && !sound; attempt++) {
         struct figures f;
@@ -78,7 +78,7 @@ static void others_moments(const struct window *w, struct span *s, bool trend,
 static double newest_off(const struct window *w, const struct span *s,
                          const struct moments *m, int *ret_shift)
 {
-    double newest = point_at(w, window_end(w) - 1)->value;
+    double newest = value_at(w, window_end(w) - 1);
     int shift = shift_of(size_of(newest));
     bool any = others_size(s) == SIZE_NOUGHT; /* they are 0 in every scale */
     *ret_shift = any || shift < m->shift ? shift : m->shift;
@@ -118,14 +118,14 @@ static bool zscore(const struct window *w, struct span *s, double *ret)
 static bool slope(const struct window *w, struct span *s, double *ret)
 {
     struct moments m;
-    const struct point *newest = point_at(w, window_end(w) - 1);
-    if (point_at(w, s->lo)->at.us == newest->at.us) {
+    struct wall newest = time_at(w, window_end(w) - 1);
+    if (time_at(w, s->lo).us == newest.us) {
         return false;
     }
     others_moments(w, s, true, &m);
     int shift;
     double off = newest_off(w, s, &m, &shift);
-    double after = apart_us(newest->at, m.from) - m.t_mean, part = m.n / (m.n + 1);
+    double after = apart_us(newest, m.from) - m.t_mean, part = m.n / (m.n + 1);
     double tt = m.tt + after * after * part;
     double ty = times_power(m.ty, shift - m.shift) + after * off * part;
     *ret = times_power(ty / tt * (double)US_PER_S, -shift);
@@ -136,7 +136,7 @@ static bool slope(const struct window *w, struct span *s, double *ret)
 
 static bool rate(const struct window *w, struct span *s, double *ret)
 {
-    double us = apart_us(point_at(w, window_end(w) - 1)->at, point_at(w, s->lo)->at);
+    double us = apart_us(time_at(w, window_end(w) - 1), time_at(w, s->lo));
     if (us <= 0) {
         return false;
     }
@@ -188,7 +188,7 @@ size_t span_count(const struct window *w, size_t span, struct wall now)
 
 struct point span_at(const struct window *w, size_t span, size_t i)
 {
-    return *point_at(w, w->spans[span].lo + i);
+    return window_at(w, (size_t)(w->spans[span].lo - w->first) + i);
 }
 
 uint32_t span_min_points(const struct span_spec *s, enum window_fn fn,
@@ -223,8 +223,7 @@ bool span_value(const struct window *w, size_t span, enum window_fn fn, double a
         return false; /* its figures are not kept */
     }
     struct span *s = &w->spans[span];
-    double first = point_at(w, s->lo)->value,
-           last = point_at(w, window_end(w) - 1)->value;
+    double first = value_at(w, s->lo), last = value_at(w, window_end(w) - 1);
     double v = 0;
     struct figures f;
     bool known = true;

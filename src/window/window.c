@@ -22,9 +22,9 @@ static struct wall before(struct wall t, int64_t us)
     return (struct wall){t.us < INT64_MIN + us ? INT64_MIN : t.us - us};
 }
 
-static const struct point *newest_of(const struct window *w)
+static struct wall newest_of(const struct window *w)
 {
-    return point_at(w, window_end(w) - 1);
+    return time_at(w, window_end(w) - 1);
 }
 
 static uint32_t points_max(const struct window *w)
@@ -79,9 +79,8 @@ static void forget_equal(struct window *w)
 void window_clear(struct window *w)
 {
     forget_equal(w);
-    free(w->ring);
-    w->ring = NULL;
-    w->cap = w->head = w->n = 0;
+    ring_free(&w->ring);
+    w->n = 0;
     w->first = 0;
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         struct span *s = &w->spans[i];
@@ -109,13 +108,13 @@ static size_t front_doubles(const struct span *s, uint32_t cap)
     return s->fields * ((size_t)cap / BLOCK + 1);
 }
 
-static size_t ring_bytes(const struct window *w, uint32_t cap)
+static size_t fronts_doubles(const struct window *w, uint32_t cap)
 {
-    size_t bytes = cap * sizeof *w->ring;
+    size_t n = 0;
     for (size_t i = 0; i < w->spec->n_spans; i++) {
-        bytes += front_doubles(&w->spans[i], cap) * sizeof(double);
+        n += front_doubles(&w->spans[i], cap);
     }
-    return bytes;
+    return n;
 }
 
 /* How many readings to make room for when n are to be held: a sixteenth more, since a
@@ -139,23 +138,13 @@ static uint32_t cap_for(const struct window *w, uint32_t n)
     return cap > n ? cap : n;
 }
 
-static bool ring_resize(struct window *w, uint32_t cap)
+/* `next`: of a reading that is to come in. */
+static bool resize(struct window *w, uint32_t cap, struct wall next)
 {
-    struct point *ring = malloc(ring_bytes(w, cap));
-    if (!ring) {
+    if (!ring_resize(&w->ring, cap, fronts_doubles(w, cap), w->n, next)) {
         return false;
     }
-    if (w->n > 0) {
-        uint32_t to_edge = w->cap - w->head;
-        uint32_t n1 = w->n < to_edge ? w->n : to_edge;
-        memcpy(ring, w->ring + w->head, n1 * sizeof *ring);
-        memcpy(ring + n1, w->ring, (w->n - n1) * sizeof *ring);
-    }
-    free(w->ring);
-    w->ring = ring;
-    w->cap = cap;
-    w->head = 0;
-    double *front = (double *)(ring + cap);
+    double *front = w->ring.values + cap;
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         w->spans[i].front = front;
         w->spans[i].stale = true;
@@ -164,10 +153,21 @@ static bool ring_resize(struct window *w, uint32_t cap)
     return true;
 }
 
+/* Room for `n` readings, of which one at `next` is to come in. */
+static bool reserve(struct window *w, uint32_t n, struct wall next)
+{
+    uint32_t cap = w->ring.cap;
+    if (n <= cap && ring_takes(&w->ring, next)) {
+        return true;
+    }
+    return resize(w, n > cap ? cap_for(w, n) : cap, next);
+}
+
 static void give_back(struct window *w)
 {
-    if (w->cap > 4 * CAP_MIN && w->n < w->cap / SHRINK_FACTOR) {
-        (void)ring_resize(w, cap_for(w, w->n)); /* without memory it stays as it is */
+    if (w->ring.cap > 4 * CAP_MIN && w->n < w->ring.cap / SHRINK_FACTOR) {
+        /* Without memory it stays as it is. */
+        (void)resize(w, cap_for(w, w->n), newest_of(w));
     }
 }
 
@@ -183,7 +183,10 @@ static bool orders_reserve(struct window *w)
 
 size_t window_bytes(const struct window *w)
 {
-    size_t bytes = sizeof *w + (w->cap > 0 ? ring_bytes(w, w->cap) : 0);
+    size_t bytes = sizeof *w;
+    if (w->ring.cap > 0) {
+        bytes += ring_bytes(&w->ring, fronts_doubles(w, w->ring.cap));
+    }
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         const struct span *s = &w->spans[i];
         bytes += sizeof *s + 2 * s->fields * sizeof(double);
@@ -201,7 +204,7 @@ static uint64_t first_after(const struct window *w, struct wall t, bool or_equal
     uint64_t lo = w->first, hi = window_end(w);
     while (lo < hi) {
         uint64_t m = lo + (hi - lo) / 2;
-        int64_t at = point_at(w, m)->at.us;
+        int64_t at = time_at(w, m).us;
         if (or_equal ? at >= t.us : at > t.us) {
             hi = m;
         } else {
@@ -213,15 +216,14 @@ static uint64_t first_after(const struct window *w, struct wall t, bool or_equal
 
 static bool held_at(const struct window *w, struct point p, uint64_t place)
 {
-    if (w->equal && place == window_end(w) && p.at.us == newest_of(w)->at.us) {
+    if (w->equal && place == window_end(w) && p.at.us == newest_of(w).us) {
         return order_holds(w->equal, p.value);
     }
     while (place > w->first) {
-        const struct point *held = point_at(w, --place);
-        if (held->at.us != p.at.us) {
+        if (time_at(w, --place).us != p.at.us) {
             return false;
         }
-        if (held->value == p.value) {
+        if (value_at(w, place) == p.value) {
             return true;
         }
     }
@@ -233,7 +235,7 @@ static bool is_covered(const struct window *w, struct point p, uint64_t place)
     if (w->n >= points_max(w) && place == w->first) {
         return false; /* it would be the one to leave */
     }
-    struct wall newest = newest_of(w)->at;
+    struct wall newest = newest_of(w);
     uint64_t behind = window_end(w) - place;
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         const struct span_spec *s = &w->spec->spans[i];
@@ -253,7 +255,7 @@ static enum window_push place_of(const struct window *w, struct point p,
     if (w->n == 0) {
         return WINDOW_APPENDED;
     }
-    struct wall newest = newest_of(w)->at;
+    struct wall newest = newest_of(w);
     if (p.at.us > newest.us) {
         return WINDOW_APPENDED;
     }
@@ -278,11 +280,6 @@ enum window_push window_would(const struct window *w, struct point p)
 
 /* --- pushing --- */
 
-static struct point *slot(struct window *w, uint64_t number)
-{
-    return &w->ring[point_at(w, number) - w->ring];
-}
-
 /* Where a span starts once the ring ends at `end` with `newest`; from its present start
  * on. */
 static uint64_t span_start(const struct window *w, size_t i, struct wall newest,
@@ -295,7 +292,7 @@ static uint64_t span_start(const struct window *w, size_t i, struct wall newest,
     }
     if (spec->width_us != 0) {
         struct wall cutoff = before(newest, spec->width_us);
-        while (lo < held_end && point_at(w, lo)->at.us < cutoff.us) {
+        while (lo < held_end && time_at(w, lo).us < cutoff.us) {
             lo++;
         }
     }
@@ -306,7 +303,7 @@ static void span_set_start(const struct window *w, struct span *s, uint64_t lo)
 {
     if (s->order) {
         for (uint64_t i = s->lo; i < lo; i++) {
-            order_remove(s->order, point_at(w, i)->value);
+            order_remove(s->order, value_at(w, i));
         }
         order_trim(s->order);
     }
@@ -328,7 +325,7 @@ static bool reserve_equal(struct window *w)
     for (uint64_t i = window_end(w) - w->n_equal; ok && i < window_end(w); i++) {
         ok = order_reserve(equal);
         if (ok) {
-            order_add(equal, point_at(w, i)->value);
+            order_add(equal, value_at(w, i));
         }
     }
     if (!ok || !order_reserve(equal)) {
@@ -348,11 +345,10 @@ static uint64_t drop_before(struct window *w, uint64_t first)
     uint64_t gone = first - w->first;
     for (; first > window_end(w) - w->n_equal; w->n_equal--) {
         if (w->equal) {
-            order_remove(w->equal, point_at(w, window_end(w) - w->n_equal)->value);
+            order_remove(w->equal, value_at(w, window_end(w) - w->n_equal));
         }
     }
-    uint64_t head = w->head + gone;
-    w->head = (uint32_t)(head < w->cap ? head : head - w->cap);
+    w->ring.at = ring_place(&w->ring, gone);
     w->n -= (uint32_t)gone;
     w->first = first;
     return gone;
@@ -384,9 +380,8 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
     }
     uint64_t first = needed_from(w, lowest, end, ret_over);
     uint32_t keeps = (uint32_t)(end - first);
-    bool equal = w->n > 0 && p.at.us == newest_of(w)->at.us;
-    if (!orders_reserve(w) || (equal && !reserve_equal(w)) ||
-        (keeps > w->cap && !ring_resize(w, cap_for(w, keeps)))) {
+    bool equal = w->n > 0 && p.at.us == newest_of(w).us;
+    if (!orders_reserve(w) || (equal && !reserve_equal(w)) || !reserve(w, keeps, p.at)) {
         return false;
     }
     for (size_t i = 0; i < n_spans; i++) {
@@ -397,7 +392,7 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
         }
     }
     for (size_t i = 0; i < n_spans && w->n > 0; i++) {
-        span_note(&w->spans[i], held_end - 1, newest_of(w)->value);
+        span_note(&w->spans[i], held_end - 1, value_at(w, held_end - 1));
     }
     *ret_expired = (size_t)drop_before(w, first);
     if (!equal) {
@@ -407,7 +402,7 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
     }
     w->n_equal++;
     w->n++;
-    *slot(w, held_end) = p;
+    ring_set(&w->ring, place_at(w, held_end), p);
     for (size_t i = 0; i < n_spans; i++) {
         struct span *s = &w->spans[i];
         if (s->order) {
@@ -426,7 +421,7 @@ static uint64_t span_start_anew(const struct window *w, size_t i)
     const struct span_spec *spec = &w->spec->spans[i];
     uint64_t lo = w->first, end = window_end(w);
     if (spec->width_us != 0) {
-        lo = first_after(w, before(newest_of(w)->at, spec->width_us), true);
+        lo = first_after(w, before(newest_of(w), spec->width_us), true);
     }
     if (spec->count != 0 && end - lo > spec->count) {
         lo = end - spec->count;
@@ -442,18 +437,18 @@ static void span_insert(const struct window *w, struct span *s, uint64_t lo,
     if (s->order) {
         uint64_t end = window_end(w), held = end - 1 - s->lo;
         if (place >= lo) {
-            order_add(s->order, point_at(w, place)->value);
+            order_add(s->order, value_at(w, place));
             held++;
         }
         /* What it pushed out stands right before the new start. */
         for (uint64_t gone = held - (end - lo); gone > 0; gone--) {
-            order_remove(s->order, point_at(w, lo - gone)->value);
+            order_remove(s->order, value_at(w, lo - gone));
         }
     }
     for (size_t size = 0; size < SIZE_N; size++) {
         s->seen[size] += s->seen[size] > place; /* those behind it moved on by one */
     }
-    span_note(s, place, point_at(w, place)->value);
+    span_note(s, place, value_at(w, place));
     s->lo = lo;
     s->stale = true;
 }
@@ -461,15 +456,15 @@ static void span_insert(const struct window *w, struct span *s, uint64_t lo,
 static bool insert(struct window *w, struct point p, uint64_t place, size_t *ret_expired,
                    size_t *ret_over)
 {
-    if (!orders_reserve(w) || (w->n == w->cap && !ring_resize(w, cap_for(w, w->n + 1)))) {
+    if (!orders_reserve(w) || !reserve(w, w->n + 1, p.at)) {
         return false;
     }
     w->n++;
     uint64_t end = window_end(w), lowest = end;
     for (uint64_t i = end - 1; i > place; i--) {
-        *slot(w, i) = *slot(w, i - 1);
+        ring_copy(&w->ring, place_at(w, i), place_at(w, i - 1));
     }
-    *slot(w, place) = p;
+    ring_set(&w->ring, place_at(w, place), p);
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         uint64_t lo = span_start_anew(w, i);
         lowest = lo < lowest ? lo : lowest;
@@ -507,9 +502,7 @@ enum window_push window_push(struct window *w, struct point p, size_t *ret_expir
 
 void window_shift(struct window *w, int64_t by_us)
 {
-    for (uint64_t i = w->first; i < window_end(w); i++) {
-        slot(w, i)->at = wall_shifted(slot(w, i)->at, by_us);
-    }
+    ring_shift(&w->ring, w->n, by_us);
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         struct span *s = &w->spans[i];
         s->origin_at = wall_shifted(s->origin_at, by_us); /* figures over time stay */
@@ -525,12 +518,12 @@ size_t window_count(const struct window *w)
 
 struct point window_at(const struct window *w, size_t i)
 {
-    return *point_at(w, w->first + i);
+    return (struct point){time_at(w, w->first + i), value_at(w, w->first + i)};
 }
 
 struct wall window_newest(const struct window *w)
 {
-    return w->n > 0 ? newest_of(w)->at : (struct wall){INT64_MIN};
+    return w->n > 0 ? newest_of(w) : (struct wall){INT64_MIN};
 }
 
 struct wall window_cutoff(const struct window *w)
@@ -539,21 +532,21 @@ struct wall window_cutoff(const struct window *w)
     if (w->n == 0) {
         return cutoff;
     }
-    cutoff = newest_of(w)->at;
+    cutoff = newest_of(w);
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         const struct span_spec *spec = &w->spec->spans[i];
         struct wall from = {INT64_MIN};
         if (spec->width_us != 0) {
-            from = before(newest_of(w)->at, spec->width_us);
+            from = before(newest_of(w), spec->width_us);
         }
         if (spec->count != 0 && window_end(w) - w->spans[i].lo >= spec->count) {
-            struct wall oldest = point_at(w, w->spans[i].lo)->at;
+            struct wall oldest = time_at(w, w->spans[i].lo);
             from = oldest.us > from.us ? oldest : from;
         }
         cutoff = from.us < cutoff.us ? from : cutoff;
     }
-    if (w->n >= points_max(w) && point_at(w, w->first)->at.us > cutoff.us) {
-        cutoff = point_at(w, w->first)->at;
+    if (w->n >= points_max(w) && time_at(w, w->first).us > cutoff.us) {
+        cutoff = time_at(w, w->first);
     }
     return cutoff;
 }

@@ -15,20 +15,20 @@ enum alert_phase { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
 
 struct alert_state {
     enum alert_phase phase;
+    uint32_t trigger_count;     /* OPEN is the first, each REPEATED one more */
     struct wall onset;          /* since when the condition is true (PENDING, FIRING) */
     struct wall unknown_since;  /* it turned unknown then; time spent so does not count */
-    bool complete;              /* PENDING: `for` is over, only the cooldown holds it */
     struct wall triggered_at;   /* FIRING: when it fired */
     struct wall clear_onset;    /* FIRING: since when `clear` is true */
     struct wall cooldown_until; /* does not fire anew before */
     struct wall published_at;   /* FIRING: the last OPEN or REPEATED */
-    bool published;             /* FIRING: its OPEN went out */
     uint64_t withheld; /* FIRING: an OPEN, or of a published alert an ESCALATED, is held
                           back: its place among all that are (SPEC 6.5); 0: none is */
-    bool waits;        /* ... for want of room in its tenant's budget */
+    bool complete;     /* PENDING: `for` is over, only the cooldown holds it */
+    bool published;    /* FIRING: its OPEN went out */
+    bool waits;        /* withheld for want of room in its tenant's budget */
     bool escalated;
-    bool degraded;          /* decided from memory while Valkey was away (SPEC 5.5) */
-    uint32_t trigger_count; /* OPEN is the first, each REPEATED one more */
+    bool degraded; /* decided from memory while Valkey was away (SPEC 5.5) */
 };
 
 /* Somebody looks after it: while it lasts, it is neither repeated nor escalated

@@ -72,12 +72,10 @@ static const char *or_empty(const char *s)
 
 static const char *metric_of(const struct expr *e)
 {
-    for (; e; e = e->left) {
-        if (e->metric) {
-            return e->metric;
-        }
+    while (e && expr_operands(e->kind) > 0) {
+        e = e->left;
     }
-    return "";
+    return e && e->metric ? e->metric : "";
 }
 
 static void put_number(struct buffer *out, bool known, double v, struct text format)

@@ -58,18 +58,27 @@ enum expr_kind {
     EXPR_HELD,   /* held(left, width) */
 };
 
-/* 56 bytes: there are a few in every rule. */
+/* 32 bytes: there are a few in every rule. */
 struct expr {
     enum expr_kind kind : 8;
     enum window_fn fn : 8;
-    int slot; /* for who binds the tree (rules/): which metric, span or held timer; -1 */
-    unsigned column;  /* from 1, in the source text; 0 for trees made by hand */
-    uint32_t count;   /* #N, or 0 */
+    int16_t slot;   /* for who binds the tree (rules/): which metric, span or held timer;
+                       -1 */
+    uint32_t count; /* #N, or 0 */
     int64_t width_us; /* or 0 */
-    double number;
-    char *metric; /* EXPR_METRIC, EXPR_WINDOW, EXPR_ABSENT */
-    struct expr *left, *right;
+    union {
+        struct { /* of those with operands (expr_operands) */
+            struct expr *left, *right;
+        };
+        struct {          /* of the others */
+            char *metric; /* EXPR_METRIC, EXPR_WINDOW, EXPR_ABSENT; else NULL */
+            double number;
+        };
+    };
 };
+
+/* How many operands: 2, 1 (left alone) or 0. */
+unsigned expr_operands(enum expr_kind kind);
 
 /* --- making trees: each takes its operands over, also when it fails (NULL: out of
  * memory, or an operand was NULL), so that calls can be nested and checked once. --- */
@@ -82,9 +91,8 @@ struct expr *expr_window(enum window_fn fn, struct text metric, int64_t width_us
 struct expr *expr_absent(struct text metric, int64_t width_us);
 struct expr *expr_silent(int64_t width_us);
 struct expr *expr_held(struct expr *condition, int64_t width_us);
-struct expr *expr_copy(const struct expr *e);
 void expr_free(struct expr *e);
-bool expr_equal(const struct expr *a, const struct expr *b); /* column and slot aside */
+bool expr_equal(const struct expr *a, const struct expr *b); /* slots aside */
 bool expr_is_condition(const struct expr *e);
 /* Can a metric of that name stand in an expression? UTF-8, not empty, without control
  * characters and backquotes. What makes trees by hand asks first: any other name prints

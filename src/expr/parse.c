@@ -57,7 +57,6 @@ static struct parsed made(struct parser *p, struct expr *e, unsigned depth,
         lex_fail(&p->lexer, BRINK_E_LIMIT, column, "nested or chained more than %d deep",
                  EXPR_DEPTH_MAX);
     } else {
-        e->column = column;
         return (struct parsed){e, depth, start};
     }
     expr_free(e);

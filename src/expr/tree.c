@@ -1,8 +1,30 @@
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "expr/expr.h"
+
+static_assert(sizeof(struct expr) <= 32, "there are a few in every rule");
+
+unsigned expr_operands(enum expr_kind kind)
+{
+    switch (kind) {
+    case EXPR_NUMBER:
+    case EXPR_METRIC:
+    case EXPR_WINDOW:
+    case EXPR_ABSENT:
+    case EXPR_SILENT:
+        return 0;
+    case EXPR_NEGATE:
+    case EXPR_ABS:
+    case EXPR_NOT:
+    case EXPR_HELD:
+        return 1;
+    default:
+        return 2;
+    }
+}
 
 static struct expr *node(enum expr_kind kind)
 {
@@ -103,43 +125,27 @@ struct expr *expr_held(struct expr *condition, int64_t width_us)
     return e;
 }
 
-struct expr *expr_copy(const struct expr *e)
-{
-    if (!e) {
-        return NULL;
-    }
-    struct expr *copy = node(e->kind);
-    if (!copy) {
-        return NULL;
-    }
-    *copy = *e;
-    copy->metric = NULL;
-    copy->left = copy->right = NULL;
-    if ((e->metric && !(copy->metric = text_dup(text_of(e->metric)))) ||
-        (e->left && !(copy->left = expr_copy(e->left))) ||
-        (e->right && !(copy->right = expr_copy(e->right)))) {
-        expr_free(copy);
-        return NULL;
-    }
-    return copy;
-}
-
-/* Without recursion, for trees made by hand may be of any depth: left children are turned
- * up until there is none, then the top goes. */
+/* Without recursion, for trees made by hand may be of any depth. */
 void expr_free(struct expr *e)
 {
+    struct expr *above = NULL; /* whose right operand comes next; listed by their left */
     while (e) {
-        struct expr *left = e->left;
-        if (left) {
-            e->left = left->right;
-            left->right = e;
-            e = left;
+        unsigned operands = expr_operands(e->kind);
+        struct expr *next = operands > 0 ? e->left : NULL;
+        if (operands == 2) {
+            e->left = above;
+            above = e;
         } else {
-            struct expr *right = e->right;
-            free(e->metric);
+            free(operands == 0 ? e->metric : NULL);
             free(e);
-            e = right;
         }
+        if (!next && above) {
+            struct expr *done = above;
+            next = done->right;
+            above = done->left;
+            free(done);
+        }
+        e = next;
     }
 }
 
@@ -149,12 +155,14 @@ bool expr_equal(const struct expr *a, const struct expr *b)
         return a == b;
     }
     if (a->kind != b->kind || a->fn != b->fn || a->count != b->count ||
-        a->width_us != b->width_us || a->number != b->number ||
-        signbit(a->number) != signbit(b->number)) {
+        a->width_us != b->width_us) {
         return false;
     }
-    return text_equal(text_of(a->metric), text_of(b->metric)) &&
-           expr_equal(a->left, b->left) && expr_equal(a->right, b->right);
+    if (expr_operands(a->kind) > 0) {
+        return expr_equal(a->left, b->left) && expr_equal(a->right, b->right);
+    }
+    return text_equal(text_of(a->metric), text_of(b->metric)) && a->number == b->number &&
+           signbit(a->number) == signbit(b->number);
 }
 
 bool expr_is_condition(const struct expr *e)
@@ -180,9 +188,11 @@ bool expr_is_condition(const struct expr *e)
 
 void expr_walk(struct expr *e, void (*visit)(void *ctx, struct expr *node), void *ctx)
 {
-    if (e) {
+    if (expr_operands(e->kind) > 0) {
         expr_walk(e->left, visit, ctx);
-        expr_walk(e->right, visit, ctx);
-        visit(ctx, e);
     }
+    if (expr_operands(e->kind) == 2) {
+        expr_walk(e->right, visit, ctx);
+    }
+    visit(ctx, e);
 }

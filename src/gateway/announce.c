@@ -51,10 +51,10 @@ static void list_window(struct alert_facts *f, const struct devices *d,
             .span = slot_span(e),
         };
     }
-    if (e->left) {
+    if (expr_operands(e->kind) > 0) {
         list_window(f, d, i, e->left);
     }
-    if (e->right) {
+    if (expr_operands(e->kind) == 2) {
         list_window(f, d, i, e->right);
     }
 }

@@ -66,7 +66,7 @@ static void bind_window(struct binder *b, struct expr *e)
     if (e->width_us > b->rule->longest_us) {
         b->rule->longest_us = e->width_us;
     }
-    e->slot = (int)(index * RULE_SPANS_MAX + span);
+    e->slot = (int16_t)(index * RULE_SPANS_MAX + span);
 }
 
 static void bind_silence(struct binder *b, int metric, int64_t width_us)
@@ -95,7 +95,7 @@ static void bind_held(struct binder *b, struct expr *e)
         return;
     }
     r->held_us = grown;
-    e->slot = (int)r->n_held;
+    e->slot = (int16_t)r->n_held;
     grown[r->n_held++] = e->width_us;
 }
 
@@ -107,7 +107,7 @@ static void bind_node(void *ctx, struct expr *e)
     case EXPR_METRIC:
     case EXPR_ABSENT:
         if (bind_metric(b, e->metric, &index)) {
-            e->slot = (int)index;
+            e->slot = (int16_t)index;
             if (e->kind == EXPR_ABSENT) {
                 bind_silence(b, (int)index, e->width_us);
             }

@@ -7,6 +7,7 @@
 #ifndef BRINK_RULES_COMPILE_H
 #define BRINK_RULES_COMPILE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,6 +73,7 @@ struct rule {
 
 /* How a span is found again from an EXPR_WINDOW node: its slot is metric * RULE_SPANS_MAX
  * + span. */
+static_assert(RULE_METRICS_MAX * RULE_SPANS_MAX <= INT16_MAX, "a slot takes it");
 static inline size_t slot_metric(const struct expr *e)
 {
     return e->kind == EXPR_WINDOW ? (size_t)e->slot / RULE_SPANS_MAX : (size_t)e->slot;

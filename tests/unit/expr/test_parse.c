@@ -35,8 +35,6 @@ START_TEST(test_printed_trees_parse_to_equal_trees)
 {
     for (int i = 0; i < 50000; i++) {
         struct expr *e = random_tree(1 + (int)below(6));
-        struct expr *copy = expr_copy(e);
-        ck_assert(expr_equal(e, copy));
         struct buffer b = {0};
         expr_print(e, &b);
         struct expr *again = parsed(buffer_view(&b));
@@ -45,7 +43,6 @@ START_TEST(test_printed_trees_parse_to_equal_trees)
         ck_assert_msg(expr_equal(e, again), "%s", buffer_cstr(&b));
         buffer_finish(&b);
         expr_free(e);
-        expr_free(copy);
         expr_free(again);
     }
 }
@@ -327,17 +324,6 @@ START_TEST(test_a_failure_replaces_a_warning)
 }
 END_TEST
 
-START_TEST(test_nodes_know_their_column)
-{
-    struct expr *e = parsed(text_of("`\xc3\xa9` > 1 and avg(b, 5m) < 3"));
-    ck_assert_uint_eq(e->column, 9);
-    ck_assert_uint_eq(e->left->column, 5);
-    ck_assert_uint_eq(e->right->left->column, 13);
-    ck_assert_int_eq(e->slot, -1);
-    expr_free(e);
-}
-END_TEST
-
 /* before, then `inner` n times, then middle, then `outer` n times. */
 static enum brink_status parse_repeated(const char *inner, size_t n, const char *middle,
                                         const char *outer)
@@ -413,7 +399,6 @@ START_TEST(test_constructors_pass_failure_on)
     ck_assert_ptr_null(expr_binary(EXPR_GT, expr_metric(TEXT("a")), NULL));
     ck_assert_ptr_null(expr_binary(EXPR_GT, NULL, expr_number(1)));
     ck_assert_ptr_null(expr_held(NULL, 1));
-    ck_assert_ptr_null(expr_copy(NULL));
     expr_free(NULL);
 }
 END_TEST
@@ -471,7 +456,6 @@ int main(void)
     tcase_add_test(t, test_an_error_knows_its_column_in_characters_and_in_bytes);
     tcase_add_test(t, test_what_is_likely_meant_otherwise_is_warned_of);
     tcase_add_test(t, test_a_failure_replaces_a_warning);
-    tcase_add_test(t, test_nodes_know_their_column);
     tcase_add_test(t, test_hostile_input_is_refused_within_limits);
     tcase_add_test(t, test_number_of_nodes_is_limited);
     tcase_add_test(t, test_constructors_pass_failure_on);

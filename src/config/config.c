@@ -80,21 +80,19 @@ void config_free(struct config *c)
     }
 }
 
-const struct device_group **config_groups(const struct config *c, size_t *ret_n)
+enum brink_status config_groups(const struct config *c, struct groups *ret_groups)
 {
-    size_t n = 0;
+    struct groups groups = {0};
     for (size_t f = 0; f < c->n_rule_files; f++) {
-        n += c->rule_files[f]->n_groups;
-    }
-    const struct device_group **groups = calloc(n ? n : 1, sizeof *groups);
-    n = 0;
-    for (size_t f = 0; groups && f < c->n_rule_files; f++) {
         for (size_t g = 0; g < c->rule_files[f]->n_groups; g++) {
-            groups[n++] = &c->rule_files[f]->groups[g];
+            if (groups_add(&groups, &c->rule_files[f]->groups[g]) != BRINK_OK) {
+                groups_finish(&groups);
+                return BRINK_E_NOMEM;
+            }
         }
     }
-    *ret_n = n;
-    return groups;
+    *ret_groups = groups;
+    return BRINK_OK;
 }
 
 /* What settling did not move into the configuration. */

@@ -126,9 +126,9 @@ enum brink_status config_load(const char *path, struct problems *problems,
 enum brink_status config_load_faulty(const char *path, struct problems *problems,
                                      struct config **ret_config) BRINK_MUST_CHECK;
 void config_free(struct config *c);
-/* The groups of all its rule files: a list to be freed, of items that are the
- * configuration's; NULL: out of memory. */
-const struct device_group **config_groups(const struct config *c, size_t *ret_n);
+/* The groups of all its rule files, for groups_finish(). E_NOMEM: untouched. */
+enum brink_status config_groups(const struct config *c,
+                                struct groups *ret_groups) BRINK_MUST_CHECK;
 
 /* Which parts differ in a way that only a restart can apply: a comma-separated list of
  * "gateway" "mqtt" "store" "http", or "" (SPEC 1.3). */

@@ -7,11 +7,19 @@
 #include "base/counters.h"
 #include "gateway/engine.h"
 
-enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config)
+enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config,
+                                 const struct ruleset *rules)
 {
+    const char **ids = calloc(rules->n_rules ? rules->n_rules : 1, sizeof *ids);
     *plan = (struct gate_plan){0};
-    enum brink_status status = maintenances_init(&plan->maintenances, config);
-    status = status ? status : inhibition_init(&plan->inhibition, config);
+    for (size_t k = 0; ids && k < rules->n_rules; k++) {
+        ids[k] = rules->rules[k]->id;
+    }
+    enum brink_status status = ids ? BRINK_OK : BRINK_E_NOMEM;
+    status = status ? status : maintenances_init(&plan->maintenances, config);
+    status =
+        status ? status : inhibition_init(&plan->inhibition, config, ids, rules->n_rules);
+    free(ids);
     if (status) {
         gate_plan_finish(plan);
     }

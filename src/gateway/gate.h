@@ -31,18 +31,19 @@
 struct device;
 struct instance;
 struct pipeline;
+struct ruleset;
 
 /* A silence's state stands in the outbox under this and its id; no rule can be named so.
  */
 #define SILENCE_STATE "@silence/"
 
-/* What the rule files say; the configuration is borrowed. */
+/* What the rule files say; configuration and rules are borrowed. */
 struct gate_plan {
     struct maintenances maintenances;
     struct inhibition inhibition;
 };
-enum brink_status gate_plan_init(struct gate_plan *plan,
-                                 const struct config *config) BRINK_MUST_CHECK;
+enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config,
+                                 const struct ruleset *rules) BRINK_MUST_CHECK;
 void gate_plan_finish(struct gate_plan *plan);
 
 struct gate {

@@ -33,7 +33,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
     struct gate_plan plan = {0};
     enum brink_status status =
         decoder_new(config->telemetry, config->n_telemetry, &p->decoder);
-    status = status == BRINK_OK ? gate_plan_init(&plan, config) : status;
+    status = status == BRINK_OK ? gate_plan_init(&plan, config, rules) : status;
     p->scratch = calloc(ruleset_values_max(rules) + 1, sizeof *p->scratch);
     if (status != BRINK_OK || !p->scratch) {
         gate_plan_finish(&plan);

@@ -321,7 +321,7 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     struct metric_value *scratch = calloc(ruleset_values_max(rules) + 1, sizeof *scratch);
     int *entries = match_entries(p->config, config);
     struct gate_plan plan = {0};
-    if (!scratch || !entries || gate_plan_init(&plan, config) != BRINK_OK ||
+    if (!scratch || !entries || gate_plan_init(&plan, config, rules) != BRINK_OK ||
         decoder_new(config->telemetry, config->n_telemetry, &decoder) != BRINK_OK) {
         gate_plan_finish(&plan);
         free(scratch);

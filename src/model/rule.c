@@ -50,23 +50,12 @@ static void free_rule(struct rule_def *r)
 
 void rule_file_drop_rules(struct rule_file *f)
 {
-    char **ids = f->ids ? NULL : calloc(f->n_rules + 1, sizeof *ids);
-    if (!ids) {
-        return;
-    }
     for (size_t i = 0; i < f->n_rules; i++) {
-        ids[i] = f->rules[i].id.s;
-        f->rules[i].id.s = NULL;
         free_rule(&f->rules[i]);
     }
     free(f->rules);
     f->rules = NULL;
-    f->ids = ids;
-}
-
-const char *rule_file_id(const struct rule_file *f, size_t i)
-{
-    return f->ids ? f->ids[i] : f->rules[i].id.s;
+    f->n_rules = 0;
 }
 
 void rule_file_free(struct rule_file *f)
@@ -74,15 +63,7 @@ void rule_file_free(struct rule_file *f)
     if (!f) {
         return;
     }
-    for (size_t i = 0; i < f->n_rules; i++) {
-        if (f->ids) {
-            free(f->ids[i]);
-        } else {
-            free_rule(&f->rules[i]);
-        }
-    }
-    free(f->ids);
-    free(f->rules);
+    rule_file_drop_rules(f);
     for (size_t i = 0; i < f->n_groups; i++) {
         free(f->groups[i].name.s);
         strings_free(&f->groups[i].patterns);

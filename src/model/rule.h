@@ -106,8 +106,7 @@ struct metric_mapping {
 
 struct rule_file {
     char *path;
-    struct rule_def *rules;
-    char **ids; /* n_rules, once the definitions are dropped; else NULL */
+    struct rule_def *rules; /* NULL: dropped */
     size_t n_rules;
     struct device_group *groups;
     size_t n_groups;
@@ -120,10 +119,7 @@ struct rule_file {
 };
 
 void rule_file_free(struct rule_file *f); /* NULL is fine */
-/* The definitions have served once they are compiled: frees them (rules is NULL then) but
- * for their ids. Without memory for those it changes nothing. */
+/* The definitions have served once they are compiled: frees them. */
 void rule_file_drop_rules(struct rule_file *f);
-/* NULL: the definition had an error there. i < n_rules. */
-const char *rule_file_id(const struct rule_file *f, size_t i);
 
 #endif

@@ -49,6 +49,67 @@ bool text_list_matches(const struct text_list *l, struct text subject)
     return !l->given;
 }
 
+/* --- groups --- */
+
+static void group_release(struct group *g)
+{
+    if (--g->references == 0) {
+        text_list_finish(&g->patterns);
+        free(g->name);
+        free(g);
+    }
+}
+
+static enum brink_status add_group(struct groups *g, struct group *group)
+{
+    struct group **grown = realloc(g->items, (g->n + 1) * sizeof(struct group *));
+    if (!grown) {
+        return BRINK_E_NOMEM;
+    }
+    g->items = grown;
+    grown[g->n++] = group;
+    return BRINK_OK;
+}
+
+enum brink_status groups_add(struct groups *g, const struct device_group *def)
+{
+    struct group *group = calloc(1, sizeof *group);
+    if (!group) {
+        return BRINK_E_NOMEM;
+    }
+    group->references = 1;
+    group->name = text_dup(text_of(def->name.s));
+    group->patterns.given = true; /* an empty one has no devices */
+    if (!group->name || text_list_copy(&group->patterns, &def->patterns) != BRINK_OK ||
+        add_group(g, group) != BRINK_OK) {
+        group_release(group);
+        return BRINK_E_NOMEM;
+    }
+    return BRINK_OK;
+}
+
+void groups_hold(const struct groups *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        g->items[i]->references++;
+    }
+}
+
+void groups_release(const struct groups *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        group_release(g->items[i]);
+    }
+}
+
+void groups_finish(struct groups *g)
+{
+    groups_release(g);
+    free(g->items);
+}
+
+/* --- scopes --- */
+
 void scope_def_free(struct scope_def *d)
 {
     strings_free(&d->tenants);
@@ -58,16 +119,17 @@ void scope_def_free(struct scope_def *d)
 }
 
 enum brink_status scope_init(struct scope *s, const struct scope_def *d,
-                             const struct device_group *const *groups, size_t n_groups)
+                             const struct groups *groups)
 {
     *s = (struct scope){0};
     bool ok = text_list_copy(&s->tenants, &d->tenants) == BRINK_OK &&
               text_list_copy(&s->sites, &d->sites) == BRINK_OK &&
               text_list_copy(&s->devices, &d->devices) == BRINK_OK;
     for (size_t i = 0; ok && i < d->groups.n; i++) {
-        for (size_t g = 0; ok && g < n_groups; g++) {
-            if (strcmp(groups[g]->name.s, d->groups.items[i].s) == 0) {
-                ok = text_list_copy(&s->devices, &groups[g]->patterns) == BRINK_OK;
+        for (size_t g = 0; ok && g < groups->n; g++) {
+            if (strcmp(groups->items[g]->name, d->groups.items[i].s) == 0) {
+                ok = add_group(&s->groups, groups->items[g]) == BRINK_OK;
+                groups->items[g]->references += ok;
             }
         }
     }
@@ -80,11 +142,21 @@ void scope_finish(struct scope *s)
     text_list_finish(&s->tenants);
     text_list_finish(&s->sites);
     text_list_finish(&s->devices);
+    groups_finish(&s->groups);
+}
+
+static bool takes_device(const struct scope *s, struct text device)
+{
+    bool takes = text_list_matches(&s->devices, device);
+    for (size_t i = 0; !takes && i < s->groups.n; i++) {
+        takes = text_list_matches(&s->groups.items[i]->patterns, device);
+    }
+    return takes;
 }
 
 bool scope_covers(const struct scope *s, struct text tenant, struct text site,
                   struct text device)
 {
     return text_list_matches(&s->tenants, tenant) && text_list_matches(&s->sites, site) &&
-           text_list_matches(&s->devices, device);
+           takes_device(s, device);
 }

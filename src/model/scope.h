@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 #include "base/text.h"
@@ -22,22 +23,40 @@ struct device_group {
 
 struct text_list {
     char **items;
-    size_t n;
+    uint32_t n;
     bool given;
 };
 
-/* With groups resolved to their devices' patterns. */
+/* A group's patterns, counted: the scopes that name it share them. One thread at a time.
+ */
+struct group {
+    unsigned references;
+    char *name;
+    struct text_list patterns;
+};
+struct groups {
+    struct group **items; /* each with a reference */
+    uint32_t n;
+};
+
+/* E_NOMEM: nothing was added. */
+enum brink_status groups_add(struct groups *g,
+                             const struct device_group *def) BRINK_MUST_CHECK;
+void groups_hold(const struct groups *g);    /* one more reference to each */
+void groups_release(const struct groups *g); /* one less; items are the caller's */
+void groups_finish(struct groups *g);
+
 struct scope {
-    struct text_list tenants, sites, devices;
+    struct text_list tenants, sites, devices; /* devices: without those of groups */
+    struct groups groups;
 };
 
 void scope_def_free(struct scope_def *d); /* its strings */
 
-/* E_NOMEM: scope_finish() all the same. A group that is none of `groups` has no devices.
- */
+/* groups: all that there are. E_NOMEM: scope_finish() all the same. A group that is none
+ * of them has no devices. */
 enum brink_status scope_init(struct scope *s, const struct scope_def *def,
-                             const struct device_group *const *groups,
-                             size_t n_groups) BRINK_MUST_CHECK;
+                             const struct groups *groups) BRINK_MUST_CHECK;
 void scope_finish(struct scope *s);
 /* site.n == 0: not known, which fits only where no sites are given, or `*`. */
 bool scope_covers(const struct scope *s, struct text tenant, struct text site,

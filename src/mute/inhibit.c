@@ -44,19 +44,6 @@ static bool take_part(struct inhibition *in, const char *rule,
                            : add_entry(&role->targets, &role->n_targets, entry));
 }
 
-static bool each_rule(struct inhibition *in, const struct config *c,
-                      const struct inhibit_def *entry)
-{
-    for (size_t f = 0; f < c->n_rule_files; f++) {
-        for (size_t i = 0; i < c->rule_files[f]->n_rules; i++) {
-            if (!take_part(in, rule_file_id(c->rule_files[f], i), entry)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 /* Nothing holds itself back by way of others (config/ sees to it), so this ends. */
 static unsigned rank_of(struct inhibition *in, struct inhibit_role *role)
 {
@@ -71,13 +58,16 @@ static unsigned rank_of(struct inhibition *in, struct inhibit_role *role)
     return rank;
 }
 
-enum brink_status inhibition_init(struct inhibition *in, const struct config *c)
+enum brink_status inhibition_init(struct inhibition *in, const struct config *c,
+                                  const char *const *rules, size_t n_rules)
 {
     *in = (struct inhibition){0};
     bool ok = true;
     for (size_t f = 0; ok && f < c->n_rule_files; f++) {
         for (size_t i = 0; ok && i < c->rule_files[f]->n_inhibit; i++) {
-            ok = each_rule(in, c, &c->rule_files[f]->inhibit[i]);
+            for (size_t k = 0; ok && k < n_rules; k++) {
+                ok = take_part(in, rules[k], &c->rule_files[f]->inhibit[i]);
+            }
         }
     }
     struct inhibit_role *role;

@@ -43,9 +43,11 @@ struct inhibition {
     struct buffer key;
 };
 
-/* Of all rule files; config is borrowed as long. E_NOMEM: nothing is left behind. */
-enum brink_status inhibition_init(struct inhibition *in,
-                                  const struct config *config) BRINK_MUST_CHECK;
+/* Of all rule files; rules: the ids of those that are enabled. config and ids are
+ * borrowed as long. E_NOMEM: nothing is left behind. */
+enum brink_status inhibition_init(struct inhibition *in, const struct config *config,
+                                  const char *const *rules,
+                                  size_t n_rules) BRINK_MUST_CHECK;
 void inhibition_finish(struct inhibition *in); /* all marks must be gone */
 /* NULL: the rule neither holds back nor is held back. */
 const struct inhibit_role *inhibition_role(const struct inhibition *in, struct text rule);

@@ -4,25 +4,24 @@
 
 static enum brink_status maintenance_init(struct maintenance *m,
                                           const struct maintenance_def *def,
-                                          const struct device_group *const *groups,
-                                          size_t n_groups)
+                                          const struct groups *groups)
 {
     m->cause.kind = MUTE_MAINTENANCE;
     m->when = (struct calendar_window){def->from, def->until, def->days};
     m->name = text_dup(text_of(def->name.s));
-    enum brink_status scope = scope_init(&m->scope, &def->scope, groups, n_groups);
+    enum brink_status scope = scope_init(&m->scope, &def->scope, groups);
     enum brink_status rules = text_list_copy(&m->rules, &def->rules);
     return m->name ? (scope ? scope : rules) : BRINK_E_NOMEM;
 }
 
 enum brink_status maintenances_init(struct maintenances *m, const struct config *c)
 {
-    size_t n = 0, n_groups = 0;
+    size_t n = 0;
+    struct groups groups = {0};
     for (size_t f = 0; f < c->n_rule_files; f++) {
         n += c->rule_files[f]->n_maintenance;
     }
-    const struct device_group **groups = config_groups(c, &n_groups);
-    enum brink_status status = groups ? BRINK_OK : BRINK_E_NOMEM;
+    enum brink_status status = config_groups(c, &groups);
     *m = (struct maintenances){.items = calloc(n ? n : 1, sizeof *m->items)};
     status = m->items ? status : BRINK_E_NOMEM;
     calendar_zone();
@@ -30,11 +29,11 @@ enum brink_status maintenances_init(struct maintenances *m, const struct config 
         const struct rule_file *file = c->rule_files[f];
         for (size_t i = 0; !status && i < file->n_maintenance; i++) {
             struct maintenance *w = &m->items[m->n++];
-            status = maintenance_init(w, &file->maintenance[i], groups, n_groups);
+            status = maintenance_init(w, &file->maintenance[i], &groups);
             status = status ? status : heap_set(&m->timers, &w->timer, INT64_MIN);
         }
     }
-    free(groups);
+    groups_finish(&groups);
     if (status) {
         maintenances_finish(m);
     }

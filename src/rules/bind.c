@@ -8,8 +8,7 @@ struct binder {
     const char *fault; /* first limit hit, or NULL */
 };
 
-static struct rule_metric *bind_metric(struct binder *b, const char *name,
-                                       size_t *ret_index)
+static struct rule_metric *bind_metric(struct binder *b, char *name, size_t *ret_index)
 {
     struct rule *r = b->rule;
     for (size_t i = 0; i < r->n_metrics; i++) {
@@ -28,11 +27,7 @@ static struct rule_metric *bind_metric(struct binder *b, const char *name,
         return NULL;
     }
     r->metrics = grown;
-    grown[r->n_metrics] = (struct rule_metric){.name = text_dup(text_of(name))};
-    if (!grown[r->n_metrics].name) {
-        b->fault = "out of memory";
-        return NULL;
-    }
+    grown[r->n_metrics] = (struct rule_metric){.name = name};
     *ret_index = r->n_metrics++;
     return &grown[*ret_index];
 }

@@ -5,7 +5,8 @@
 
 #include "rules/compile.h"
 
-/* NULL: bound; else the limit that was hit, as it stands in a message. */
+/* The metrics' names are those of the nodes. NULL: bound; else the limit that was hit, as
+ * it stands in a message. */
 const char *rule_bind(struct rule *r);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "rules/bind.h"
 #include "rules/form.h"
+#include "rules/pack.h"
 
 const char *const rule_message_names[] = {
     "tenant", "device",    "site",     "rule",   "name",  "severity",
@@ -98,6 +99,9 @@ static bool take_fingerprint(struct rule *r, const char *clear)
     fingerprint_list(&b, "tenants", &r->scope.tenants);
     fingerprint_list(&b, "sites", &r->scope.sites);
     fingerprint_list(&b, "devices", &r->scope.devices);
+    for (size_t i = 0; i < r->scope.groups.n; i++) {
+        fingerprint_list(&b, "group", &r->scope.groups.items[i]->patterns);
+    }
     fingerprint_list(&b, "labels", &r->label_keys);
     fingerprint_list(&b, "values", &r->label_values);
     buffer_format(&b, "%zu\n%s", r->message ? strlen(r->message) : 0,
@@ -142,7 +146,8 @@ static const char *alert_type(const struct rule_def *d)
     }
 }
 
-static bool copy_plain(struct rule *r, const struct rule_def *d)
+/* What needs no compiling; texts are borrowed from the definition. */
+static bool take_plain(struct rule *r, const struct rule_def *d)
 {
     r->type_name = alert_type(d);
     r->severity = d->severity;
@@ -156,10 +161,10 @@ static bool copy_plain(struct rule *r, const struct rule_def *d)
     r->on_no_data = d->on_no_data;
     r->no_data_after_us = d->no_data_after_us;
     r->min_points = d->min_points ? d->min_points : d->min_samples;
-    r->id = text_dup(text_of(d->id.s));
-    r->name = d->name.s ? text_dup(text_of(d->name.s)) : r->id;
-    r->message = d->message.s ? text_dup(text_of(d->message.s)) : NULL;
-    bool ok = r->id && r->name && (r->message || !d->message.s);
+    r->id = d->id.s;
+    r->name = d->name.s ? d->name.s : r->id;
+    r->message = d->message.s;
+    bool ok = true;
     for (size_t i = 0; ok && i < d->n_labels; i++) {
         ok = text_list_add(&r->label_keys, d->labels[i].key.s) == BRINK_OK &&
              text_list_add(&r->label_values, d->labels[i].value.s) == BRINK_OK;
@@ -180,16 +185,30 @@ static bool take_texts(struct rule *r)
     return ok;
 }
 
-struct rule *rule_compile(const struct rule_def *d,
-                          const struct device_group *const *groups, size_t n_groups,
-                          uint32_t points_max, struct problems *problems)
+/* What binding does not know of the series: whose is the plain key, and the limit. */
+static bool settle_windows(struct rule *r, const struct rule_def *d, uint32_t points_max,
+                           struct problems *problems)
 {
-    size_t before = problems->errors;
-    struct rule *r = calloc(1, sizeof *r);
-    if (!r || !copy_plain(r, d) || scope_init(&r->scope, &d->scope, groups, n_groups)) {
-        goto no_memory;
+    bool first = true;
+    for (size_t i = 0; i < r->n_metrics; i++) {
+        struct rule_metric *m = &r->metrics[i];
+        m->window.points_max = points_max;
+        m->is_first_series = first && m->window.n_spans > 0;
+        first = first && !m->is_first_series;
+        for (size_t k = 0; k < m->window.n_spans; k++) {
+            if (m->window.spans[k].count > points_max) {
+                problem_add(problems, d->at,
+                            "rule `%s`: #%u is more than limits.points_per_window (%u)",
+                            d->id.s, m->window.spans[k].count, points_max);
+                return false;
+            }
+        }
     }
-    r->references = 1;
+    return true;
+}
+
+static void check_form(const struct rule_def *d, struct problems *problems)
+{
     if (d->when.s && d->type != RULE_TYPE_NONE) {
         problem_add(problems, d->type_at, "a rule has `when` or `rule_type`, not both");
     }
@@ -205,43 +224,57 @@ struct rule *rule_compile(const struct rule_def *d,
     if (d->when.s || d->type != RULE_TYPE_NONE) {
         form_check(d, problems);
     }
+}
+
+static void free_pieces(struct rule *r)
+{
+    for (size_t i = 0; i < r->n_metrics; i++) {
+        free(r->metrics[i].window.spans);
+    }
+    free(r->metrics);
+    free(r->held_us);
+    free(r->silences);
+    scope_finish(&r->scope);
+    text_list_finish(&r->label_keys);
+    text_list_finish(&r->label_values);
+    expr_free(r->when);
+    expr_free(r->clear);
+    free(r->expression);
+}
+
+struct rule *rule_compile(const struct rule_def *d, const struct groups *groups,
+                          uint32_t points_max, struct problems *problems)
+{
+    size_t before = problems->errors;
+    struct rule pieces = {.references = 1}, *r = &pieces, *packed = NULL;
+    if (!take_plain(r, d) || scope_init(&r->scope, &d->scope, groups) != BRINK_OK) {
+        goto no_memory;
+    }
+    check_form(d, problems);
     r->when = d->when.s ? parse_placed(&d->when, problems) : form_expression(d, problems);
     r->clear = d->clear.s ? parse_placed(&d->clear, problems) : NULL;
     if (problems->errors != before) {
-        goto fail;
+        goto finish;
     }
     const char *fault = rule_bind(r);
     if (fault) {
         problem_add(problems, d->at, "rule `%s`: %s", d->id.s, fault);
-        goto fail;
+        goto finish;
     }
-    bool first = true;
-    for (size_t i = 0; i < r->n_metrics; i++) {
-        struct rule_metric *m = &r->metrics[i];
-        m->window.points_max = points_max;
-        m->is_first_series = first && m->window.n_spans > 0;
-        first = first && !m->is_first_series;
-        for (size_t k = 0; k < m->window.n_spans; k++) {
-            if (m->window.spans[k].count > points_max) {
-                problem_add(problems, d->at,
-                            "rule `%s`: #%u is more than limits.points_per_window (%u)",
-                            d->id.s, m->window.spans[k].count, points_max);
-                goto fail;
-            }
-        }
+    if (!settle_windows(r, d, points_max, problems)) {
+        goto finish;
     }
     r->remembers =
         r->n_metrics > 1 || r->n_held > 0 || r->for_us > 0 || r->keep_firing_for_us > 0;
-    if (!take_texts(r)) {
-        goto no_memory;
+    packed = take_texts(r) ? rule_packed(r) : NULL;
+    if (packed) {
+        goto finish;
     }
-    return r;
-
 no_memory:
     problem_add(problems, d->at, "out of memory");
-fail:
-    rule_release(r);
-    return NULL;
+finish:
+    free_pieces(r);
+    return packed;
 }
 
 void rule_check_expressions(const struct rule_def *d, struct problems *problems)
@@ -262,26 +295,8 @@ struct rule *rule_hold(struct rule *r)
 
 void rule_release(struct rule *r)
 {
-    if (!r || (r->references > 0 && --r->references > 0)) {
-        return;
+    if (r && --r->references == 0) {
+        groups_release(&r->scope.groups);
+        free(r);
     }
-    for (size_t i = 0; i < r->n_metrics; i++) {
-        free(r->metrics[i].name);
-        free(r->metrics[i].window.spans);
-    }
-    free(r->metrics);
-    free(r->held_us);
-    free(r->silences);
-    scope_finish(&r->scope);
-    text_list_finish(&r->label_keys);
-    text_list_finish(&r->label_values);
-    expr_free(r->when);
-    expr_free(r->clear);
-    free(r->expression);
-    free(r->message);
-    if (r->name != r->id) {
-        free(r->name);
-    }
-    free(r->id);
-    free(r);
 }

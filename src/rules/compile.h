@@ -26,8 +26,8 @@
  * describes the series: every span the rule uses of it, and its longest. */
 struct rule_metric {
     char *name;
-    uint32_t number;           /* the rule set's number of it (ruleset.h) */
     struct window_spec window; /* n_spans == 0: only the latest value is asked for */
+    uint32_t number;           /* the rule set's number of it (ruleset.h) */
     bool
         is_first_series; /* has the rule's plain key; the others add /metric (SPEC 5.1) */
 };
@@ -38,12 +38,14 @@ struct silence_bound {
     int64_t width_us;
 };
 
+/* One block of memory (pack.h): there may be many. */
 struct rule {
     unsigned references;
-    char *id, *message;    /* message NULL: the default */
-    char *name;            /* may be the id itself */
-    const char *type_name; /* alert_type of the payload (SPEC 6.2) */
-    enum severity severity;
+    unsigned rank; /* of the rules that a message touches, those of lower rank are first;
+                      its user's */
+    const char *id, *message; /* message NULL: the default */
+    const char *name;         /* may be the id itself */
+    const char *type_name;    /* alert_type of the payload (SPEC 6.2) */
     struct scope scope;
     struct expr *when, *clear; /* clear NULL: not when */
     char *expression;          /* canonical text of `when` */
@@ -51,24 +53,20 @@ struct rule {
                            in every process */
     uint64_t fingerprint; /* of all that makes it the same rule, in this process */
     struct rule_metric *metrics;
-    size_t n_metrics;
     int64_t *held_us; /* durations of its held(), by slot */
-    size_t n_held;
     struct silence_bound *silences;
-    size_t n_silences;
-    bool has_silent, has_window;
-    bool remembers;     /* its outcome depends on more than the message at hand */
+    uint32_t n_metrics, n_held, n_silences;
+    uint32_t min_points;
     int64_t longest_us; /* of its windows; 0: none by width */
     int64_t for_us, keep_firing_for_us, cooldown_us, repeat_us;
-    bool escalates;
     int64_t escalate_after_us;
-    enum severity escalate_to;
-    enum on_no_data on_no_data;
     int64_t no_data_after_us; /* 0: never */
-    uint32_t min_points;
-    unsigned rank; /* of the rules that a message touches, those of lower rank are first;
-                      its user's */
     struct text_list label_keys, label_values;
+    enum severity severity, escalate_to;
+    enum on_no_data on_no_data;
+    bool escalates;
+    bool has_silent, has_window;
+    bool remembers; /* its outcome depends on more than the message at hand */
 };
 
 /* How a span is found again from an EXPR_WINDOW node: its slot is metric * RULE_SPANS_MAX
@@ -86,8 +84,7 @@ static inline size_t slot_span(const struct expr *e)
 /* Compiles one entry; groups: of all rule files. Every problem is told with its place;
  * NULL when there was an error (then problems->errors grew) or memory is out. The result
  * has one reference. */
-struct rule *rule_compile(const struct rule_def *def,
-                          const struct device_group *const *groups, size_t n_groups,
+struct rule *rule_compile(const struct rule_def *def, const struct groups *groups,
                           uint32_t points_max, struct problems *problems);
 /* Of an entry with errors of form: what is wrong with its expressions all the same. */
 void rule_check_expressions(const struct rule_def *def, struct problems *problems);

@@ -145,16 +145,30 @@ static void drop_index(struct ruleset *s)
     s->n_metrics = 0;
 }
 
+static bool note_disabled(struct ruleset *s, const char *id)
+{
+    if (map_get(&s->disabled, text_of(id))) {
+        return true;
+    }
+    char *copy = text_dup(text_of(id));
+    if (!copy || map_put(&s->disabled, text_of(copy), copy) != BRINK_OK) {
+        free(copy);
+        return false;
+    }
+    return true;
+}
+
 enum brink_status ruleset_new(const struct config *c, struct problems *problems,
                               struct ruleset **ret_set)
 {
-    size_t before = problems->errors, n = 0, n_groups;
+    size_t before = problems->errors, n = 0;
+    struct groups groups = {0};
     for (size_t f = 0; f < c->n_rule_files; f++) {
         n += c->rule_files[f]->n_rules;
     }
-    const struct device_group **groups = config_groups(c, &n_groups);
     struct ruleset *s = calloc(1, sizeof *s);
-    bool ok = groups && s && (s->rules = calloc(n ? n : 1, sizeof(struct rule *)));
+    bool ok = config_groups(c, &groups) == BRINK_OK && s &&
+              (s->rules = calloc(n ? n : 1, sizeof(struct rule *)));
     for (size_t f = 0; ok && f < c->n_rule_files; f++) {
         const struct rule_file *file = c->rule_files[f];
         for (size_t i = 0; ok && i < file->n_rules; i++) {
@@ -164,19 +178,19 @@ enum brink_status ruleset_new(const struct config *c, struct problems *problems,
                 continue;
             }
             /* A rule that is off must be right all the same: it will be turned on. */
-            struct rule *r = rule_compile(def, groups, n_groups,
-                                          c->limits.points_per_window, problems);
+            struct rule *r =
+                rule_compile(def, &groups, c->limits.points_per_window, problems);
             if (r && def->enabled) {
                 s->rules[s->n_rules++] = r;
             } else if (r) {
                 s->n_disabled++;
-                ok = map_put(&s->disabled, text_of(def->id.s), def->id.s) == BRINK_OK;
+                ok = note_disabled(s, r->id);
                 rule_release(r);
             }
         }
     }
     ok = ok && make_index(s, c, NULL);
-    free(groups);
+    groups_finish(&groups);
     if (!ok || problems->errors != before) {
         ruleset_free(s);
         return ok ? BRINK_E_SYNTAX : BRINK_E_NOMEM;
@@ -231,6 +245,10 @@ void ruleset_free(struct ruleset *s)
     drop_index(s);
     for (size_t i = 0; i < s->n_rules; i++) {
         rule_release(s->rules[i]);
+    }
+    char *id;
+    for (size_t i = 0; (id = map_next(&s->disabled, &i));) {
+        free(id);
     }
     map_finish(&s->disabled);
     free(s->rules);

@@ -21,7 +21,7 @@ struct ruleset {
     size_t n_rules;
     size_t n_disabled;
     struct map by_id;    /* rule id -> struct rule, the enabled ones */
-    struct map disabled; /* rule id -> its own key: rules that are there but off */
+    struct map disabled; /* rule id -> its own key, owned: rules that are there but off */
     struct map names;    /* raw or normal name -> struct metric_name */
     struct metric_name *all_names;
     char **metrics; /* metric number -> name, of the metrics that rules name */

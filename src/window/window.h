@@ -41,7 +41,7 @@ struct span_spec {
 /* Immutable, shared by all windows of a rule's metric; outlives them. */
 struct window_spec {
     struct span_spec *spans;
-    size_t n_spans;
+    uint32_t n_spans;
     uint32_t points_max; /* limits.points_per_window: past it the oldest leave; 0: none */
 };
 

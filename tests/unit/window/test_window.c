@@ -16,7 +16,7 @@ static struct span_spec spans[4];
 static struct window_spec spec;
 static struct window *w;
 
-static void start(size_t n_spans, uint32_t points_max)
+static void start(uint32_t n_spans, uint32_t points_max)
 {
     spec = (struct window_spec){
         .spans = spans, .n_spans = n_spans, .points_max = points_max};

@@ -602,6 +602,17 @@ static void read_members(struct reader *r, const struct schema *s,
     }
 }
 
+/* Was something within told before the schema came to it? As deep as a document is. */
+static bool has_bad(const struct node *n)
+{
+    for (const struct node *child = n->first; child; child = child->next) {
+        if (child->kind == NODE_BAD || has_bad(child)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void schema_read(struct reader *r, const struct schema *s, const struct node *mapping,
                  void *into)
 {
@@ -610,7 +621,7 @@ void schema_read(struct reader *r, const struct schema *s, const struct node *ma
     if (mapping) {
         read_members(r, s, mapping, into);
     }
-    if (s->faulty && r->problems->errors > errors) {
+    if (s->faulty && (r->problems->errors > errors || (mapping && has_bad(mapping)))) {
         *(bool *)((char *)into + s->faulty - 1) = true;
     }
 }

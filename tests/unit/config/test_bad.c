@@ -485,6 +485,14 @@ static const struct bad {
      "r.yaml:1:36: `metrics.multiplier` must be a number, not `two`\n"},
     {RULES, "inhibit: {source: a}\n",
      "r.yaml:1:10: `inhibit` must be a list, not a mapping\n"},
+    {RULES, "maintenance: [{name: a, from: *x, until: 22:00}]\n",
+     "r.yaml:1:31: `*x` is a YAML alias, which is not supported: write the value out, or "
+     "quote a text that begins with *\n"},
+    {RULES,
+     "rules: [{id: a, when: t > 1}]\n"
+     "inhibit: [{source: *x, target: [a]}]\n",
+     "r.yaml:2:20: `*x` is a YAML alias, which is not supported: write the value out, or "
+     "quote a text that begins with *\n"},
     {RULES, "inhibit: [{target: x, equal: site, sources: [a]}]\n",
      "r.yaml:1:11: `inhibit.source` is missing\n"
      "r.yaml:1:20: `inhibit.target` must be a list, not `x`\n"

@@ -49,6 +49,8 @@ static struct alert_policy policy_of(const struct rule *r)
     };
 }
 
+static void schedule(struct pipeline *p, struct instance *i);
+
 void decide(struct pipeline *p, struct instance *i, const struct moment *m)
 {
     const struct rule *r = i->rule;
@@ -62,6 +64,9 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         count(COUNT_UNKNOWN_STORE);
     }
     i->evaluated = true;
+    if (m->by_reading) {
+        i->decided = !e.store_unknown;
+    }
     if (p->sink.evaluated) {
         p->sink.evaluated(p->sink.ctx, r, i->device, &e);
     }
@@ -112,47 +117,60 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
     schedule(p, i);
 }
 
-/* When the instance is due by time alone, in the units of both clocks that matter to it,
- * and its place in the heap. The place may be earlier than need be: it is looked at again
- * then. */
-void schedule(struct pipeline *p, struct instance *i)
+/* When the instance is due by time alone after a moment, in the units of both clocks that
+ * matter to it, and its place in the heap. The place may be earlier than need be: it is
+ * looked at again then. */
+static void schedule_after(struct pipeline *p, struct instance *i, struct wall after,
+                           int64_t after_silence_us)
 {
     const struct rule *r = i->rule;
     const struct alert_policy policy = policy_of(r);
     struct mono now = p->now.mono;
     struct wall device_time = device_now(i->device, now);
-    int64_t silence = silence_now(&p->devices.silence, now);
-    i->due_wall = i->due_silence = INT64_MAX;
+    int64_t silence = silence_now(&p->devices.silence, now), at = INT64_MAX;
+    i->due_wall = INT64_MAX;
     if (device_time.us != INT64_MIN) {
-        int64_t due = instance_due(&p->devices, i, device_time);
-        i->due_wall = alert_due(&i->alert, &policy, device_time).us;
+        int64_t due = instance_due(&p->devices, i, after);
+        i->due_wall = alert_due(&i->alert, &policy, after).us;
         i->due_wall = due < i->due_wall ? due : i->due_wall;
+        i->due_wall = device_time.us < i->due_wall ? i->due_wall : device_time.us;
     }
-    int64_t left = instance_silence_left(i, silence);
-    bool never = left == INT64_MAX || (silence > 0 && left > INT64_MAX - silence);
-    i->due_silence = never ? INT64_MAX : silence + left;
+    i->due_silence = instance_silence_due(i, after_silence_us);
+    i->due_silence = silence < i->due_silence ? i->due_silence : silence;
 
-    int64_t due = INT64_MAX;
     if (i->due_wall != INT64_MAX) {
-        due = i->device->newest_arrived.us + (i->due_wall - i->device->newest.us);
+        at = i->device->newest_arrived.us + (i->due_wall - i->device->newest.us);
     }
-    if (left != INT64_MAX && p->devices.silence.runs && now.us + left < due) {
-        due = now.us + left;
+    if (i->due_silence != INT64_MAX && p->devices.silence.runs) {
+        int64_t due = now.us + (i->due_silence - silence);
+        at = due < at ? due : at;
     }
-    if (due == INT64_MAX || (i->timer.place != 0 && i->timer.due <= due)) {
+    if (at == INT64_MAX || (i->timer.place != 0 && i->timer.due <= at)) {
         return;
     }
-    if (heap_set(&p->devices.timers, &i->timer, due) != BRINK_OK) {
+    if (heap_set(&p->devices.timers, &i->timer, at) != BRINK_OK) {
         log_limited(&p->limit_memory, now, LOG_LEVEL_ERROR,
                     "no memory for a timer, ignoring it", LOG_S("rule", r->id),
                     LOG_S("device", i->device->id));
     }
 }
 
+/* It was evaluated just now. */
+static void schedule(struct pipeline *p, struct instance *i)
+{
+    schedule_after(p, i, device_now(i->device, p->now.mono),
+                   silence_now(&p->devices.silence, p->now.mono));
+}
+
+void schedule_anew(struct pipeline *p, struct instance *i)
+{
+    schedule_after(p, i, (struct wall){0}, INT64_MIN);
+}
+
 void schedule_device(struct pipeline *p, struct device *device)
 {
     for (uint32_t k = 0; k < device->n_instances; k++) {
-        schedule(p, device->instances[k]);
+        schedule_anew(p, device->instances[k]);
     }
 }
 

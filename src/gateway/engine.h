@@ -88,7 +88,9 @@ void announce(struct pipeline *p, const struct alert_facts *f,
 
 /* decide.c */
 void decide(struct pipeline *p, struct instance *i, const struct moment *m);
-void schedule(struct pipeline *p, struct instance *i);
+/* Not evaluated just now: what is due already (while the gateway was down; at this very
+ * moment; by another rule) is looked at now, once. */
+void schedule_anew(struct pipeline *p, struct instance *i);
 void store_state(struct pipeline *p, struct instance *i);
 void schedule_device(struct pipeline *p, struct device *device);
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason);
@@ -110,7 +112,9 @@ void advance_device(struct pipeline *p, struct device *device, struct wall to);
 void follow_clock(struct pipeline *p);
 void store_alerts(struct pipeline *p, struct device *device); /* their times moved */
 void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
-void catch_up(struct pipeline *p, const struct instance *i);
+/* A window that was read back may hold a reading that a killed run wrote and did not live
+ * to decide on: the device's timeline goes at least so far. True: it was behind. */
+bool catch_up(struct pipeline *p, const struct instance *i);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
 
 /* first_metric.c: a list does not say whose readings it holds. Where a rule's first

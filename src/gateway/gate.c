@@ -217,7 +217,7 @@ static void tell(struct pipeline *p, struct instance *i)
     i->alert.withheld = 0;
     i->alert.waits = false;
     store_state(p, i);
-    schedule(p, i);
+    schedule_anew(p, i);
 }
 
 /* Withheld by nobody: to the next cause, or out. */

@@ -400,7 +400,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     }
     for (size_t t = 0; t < p->n_touched; t++) {
         if (!p->touched[t]->evaluated) {
-            catch_up(p, p->touched[t]);
+            (void)catch_up(p, p->touched[t]);
         }
     }
     struct moment moment = {

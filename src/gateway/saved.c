@@ -192,9 +192,14 @@ static void visit_left_window(void *ctx, struct text tenant, struct text rule,
 {
     struct pipeline *p = ctx;
     enum brink_status why;
-    (void)rule; /* a device's windows are opened together */
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
-    (void)!(device && device_bind(&p->devices, device) == BRINK_OK); /* told there */
+    struct instance *i = NULL;
+    if (device && device_bind(&p->devices, device) == BRINK_OK) { /* else told there */
+        i = device_instance(device, rule);
+    }
+    if (i) {
+        i->decided = false;
+    }
 }
 
 void pipeline_restore_left(struct pipeline *p, struct instant now)

@@ -49,6 +49,24 @@ bool drained(const struct pipeline *p, struct mono now)
     return idle >= DRAIN_IDLE_US || now.us - p->subscribed_at.us >= DRAIN_MAX_US;
 }
 
+/* After a start a rule is not looked at before its windows are read back: else time would
+ * seem to pass without an answer. */
+static bool is_unread(const struct pipeline *p, const struct instance *i)
+{
+    bool unread = false;
+    for (size_t m = 0; p->wants_windows && m < i->rule->n_metrics; m++) {
+        unread = unread || (i->series[m] && !series_readable(i->series[m]));
+    }
+    return unread;
+}
+
+/* Nor is anything held to be silent before what the broker queued is taken. */
+static bool must_wait(const struct pipeline *p, const struct instance *i, struct mono now)
+{
+    bool by_silence = i->due_silence <= silence_now(&p->devices.silence, now);
+    return (by_silence && !drained(p, now)) || is_unread(p, i);
+}
+
 /* What is due by then, each at its own moment. */
 void run_timers(struct pipeline *p, struct mono now, size_t most)
 {
@@ -63,8 +81,7 @@ void run_timers(struct pipeline *p, struct mono now, size_t most)
             heap_remove(timers, first);
         } else if (due > now.us) {
             (void)!heap_set(timers, first, due); /* a move cannot fail */
-        } else if (i->due_silence <= silence_now(&p->devices.silence, now) &&
-                   !drained(p, now)) {
+        } else if (must_wait(p, i, now)) {
             (void)!heap_set(timers, first, now.us + DRAIN_IDLE_US / 2);
         } else {
             heap_remove(timers, first);
@@ -82,7 +99,8 @@ void advance_device(struct pipeline *p, struct device *device, struct wall to)
 {
     for (uint32_t k = 0; k < device->n_instances; k++) {
         struct instance *i = device->instances[k];
-        for (size_t n = 0; i->due_wall < to.us && n < ADVANCES_MAX; n++) {
+        for (size_t n = 0; i->due_wall < to.us && n < ADVANCES_MAX && !is_unread(p, i);
+             n++) {
             /* The moment on the monotonic clock at which the device's would have shown
              * it. */
             struct instant kept = p->now;
@@ -197,35 +215,61 @@ static void sweep(struct pipeline *p)
 
 /* --- a step --- */
 
-/* A window that was read back may hold a reading that a killed run wrote and did not live
- * to decide on: the device's timeline goes at least so far. */
-void catch_up(struct pipeline *p, const struct instance *i)
+bool catch_up(struct pipeline *p, const struct instance *i)
 {
+    bool behind = false;
     for (size_t m = 0; m < i->rule->n_metrics; m++) {
         const struct window *w = instance_window(&p->devices, i, m);
         if (w && window_newest(w).us > i->device->newest.us) {
             i->device->newest = window_newest(w);
             i->device->newest_arrived = p->now.mono;
+            behind = true;
         }
     }
+    return behind;
 }
 
+/* When the last reading of the rule was: others of its device may have come since.
+ * INT64_MIN: it never had one, nothing is to be decided. */
+static struct wall last_reading(const struct pipeline *p, const struct instance *i)
+{
+    const struct rule *r = i->rule;
+    struct wall last = {INT64_MIN};
+    for (size_t m = 0; m < r->n_metrics; m++) {
+        const struct cell *cell = device_cell(i->device, r->metrics[m].number);
+        const struct window *w = instance_window(&p->devices, i, m);
+        if (cell && cell->known && cell->at.us > last.us) {
+            last = cell->at;
+        }
+        if (w && window_newest(w).us > last.us) {
+            last = window_newest(w);
+        }
+    }
+    bool any = r->has_silent || (last.us == INT64_MIN && i->alert.phase == ALERT_FIRING);
+    return any ? i->device->newest : last;
+}
+
+/* A window was read back, or written at last. What its newest reading means is decided
+ * if it was not yet, and then what time alone did meanwhile; going back to a reading that
+ * was decided on would undo what time did since. */
 static void follow_history(struct pipeline *p)
 {
     struct instance *i;
     while ((i = history_next_changed(p->history))) {
-        catch_up(p, i);
+        bool behind = catch_up(p, i);
         struct moment m = {
             .by_reading = true,
-            .at = i->device->newest,
+            .at = last_reading(p, i),
             .now = i->device->newest,
             .silence_us = silence_now(&p->devices.silence, p->now.mono),
         };
-        if (i->device->newest.us == INT64_MIN) {
-            m.by_reading = false;
-            m.at = m.now = p->now.wall;
+        if (m.at.us == INT64_MIN) {
+            continue;
         }
-        decide(p, i, &m);
+        if (behind || !i->decided) {
+            decide(p, i, &m);
+        }
+        decide_by_time(p, i, p->now.mono);
         gate_settle(p);
     }
 }

@@ -167,14 +167,14 @@ void instance_evaluate(const struct devices *d, struct instance *i,
     }
 }
 
-static void earlier(int64_t *due, int64_t at, struct wall now)
+static void earlier(int64_t *due, int64_t at, int64_t after)
 {
-    if (at > now.us && at < *due) {
+    if (at > after && at < *due) {
         *due = at;
     }
 }
 
-int64_t instance_due(const struct devices *d, const struct instance *i, struct wall now)
+int64_t instance_due(const struct devices *d, const struct instance *i, struct wall after)
 {
     const struct rule *r = i->rule;
     int64_t due = INT64_MAX;
@@ -186,47 +186,40 @@ int64_t instance_due(const struct devices *d, const struct instance *i, struct w
         for (size_t k = 0; k < r->metrics[m].window.n_spans; k++) {
             int64_t width = r->metrics[m].window.spans[k].width_us;
             if (width > 0) {
-                earlier(&due, window_newest(w).us + width, now);
+                earlier(&due, window_newest(w).us + width, after.us);
             }
         }
     }
     for (size_t h = 0; h < r->n_held; h++) {
         if (i->held[h].onset.us != 0 && !i->held[h].complete) {
-            earlier(&due, i->held[h].onset.us + r->held_us[h], now);
+            earlier(&due, i->held[h].onset.us + r->held_us[h], after.us);
         }
     }
     return due;
 }
 
-static void sooner(int64_t *left, int64_t until)
-{
-    if (until > 0 && until < *left) {
-        *left = until;
-    }
-}
-
-int64_t instance_silence_left(const struct instance *i, int64_t silence_us)
+int64_t instance_silence_due(const struct instance *i, int64_t after_us)
 {
     const struct rule *r = i->rule;
-    int64_t left = INT64_MAX;
+    int64_t due = INT64_MAX;
     for (size_t k = 0; k < r->n_silences; k++) {
         const struct silence_bound *b = &r->silences[k];
         const struct cell *cell =
             b->metric < 0 ? NULL : device_cell(i->device, r->metrics[b->metric].number);
         if (b->metric < 0) {
-            sooner(&left, b->width_us - (silence_us - i->device->seen_us));
+            earlier(&due, i->device->seen_us + b->width_us, after_us);
         } else if (cell && cell->known) {
-            sooner(&left, b->width_us - (silence_us - cell->seen_us));
+            earlier(&due, cell->seen_us + b->width_us, after_us);
         }
     }
     if (r->on_no_data == ON_NO_DATA_RESOLVE && r->no_data_after_us > 0 &&
         i->alert.phase != ALERT_INACTIVE) {
-        sooner(&left, r->no_data_after_us - (silence_us - last_data(i)));
+        earlier(&due, last_data(i) + r->no_data_after_us, after_us);
         if (i->unknown_us != NOT_UNKNOWN) {
-            sooner(&left, r->no_data_after_us - (silence_us - i->unknown_us));
+            earlier(&due, i->unknown_us + r->no_data_after_us, after_us);
         }
     }
-    return left;
+    return due;
 }
 
 const struct window *instance_window(const struct devices *d, const struct instance *i,

@@ -28,12 +28,12 @@ void instance_evaluate(const struct devices *d, struct instance *i,
                        const struct moment *m, struct evaluation *ret);
 
 /* When time alone may next change the outcome, on the device's timeline, strictly after
- * `now` (windows that empty, held timers; the alert's own deadlines are the caller's);
- * INT64_MAX: never. */
-int64_t instance_due(const struct devices *d, const struct instance *i, struct wall now);
-/* The same for silence: how much more of the silence clock must pass; INT64_MAX: never.
- */
-int64_t instance_silence_left(const struct instance *i, int64_t silence_us);
+ * the moment given (windows that empty, held timers; the alert's own deadlines are the
+ * caller's); INT64_MAX: never. */
+int64_t instance_due(const struct devices *d, const struct instance *i,
+                     struct wall after);
+/* The same for silence, on the silence clock. */
+int64_t instance_silence_due(const struct instance *i, int64_t after_us);
 
 /* Readers of one window, for the payload: the span as of `now`, or NULL when it has no
  * series. */

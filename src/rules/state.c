@@ -307,6 +307,9 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     }
     free(site);
     status = status == BRINK_OK ? device_bind(d, device) : status;
+    for (uint32_t i = 0; fresh && i < device->n_instances; i++) {
+        device->instances[i]->decided = true;
+    }
     for (struct text scan = rest;
          status == BRINK_OK && fields_next(&scan, &key, &value);) {
         if (key.n < 3 || key.p[1] != '.') {
@@ -429,7 +432,7 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
         }
     }
     i->alert = s->state;
-    i->stored = true;
+    i->stored = i->decided = true;
     if (s->state.phase == ALERT_FIRING && s->ack_by && s->ack_comment) {
         free(i->ack);
         i->ack =

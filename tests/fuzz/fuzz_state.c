@@ -74,7 +74,7 @@ static void use(struct devices *d, struct device *device)
         (void)instance_due(d, i, at);
         instance_evaluate(d, i, &moment, &evaluation);
     }
-    (void)instance_silence_left(i, moment.silence_us);
+    (void)instance_silence_due(i, moment.silence_us);
 }
 
 static bool apply_device(struct text line, int64_t alive_us, struct buffer *ret_printed)

@@ -471,6 +471,28 @@ START_TEST(test_silence_holds_back_what_it_matches_until_its_time)
 }
 END_TEST
 
+/* Deadlines at the very moment at which a silence ends come behind what it held back. */
+START_TEST(test_what_falls_due_as_a_silence_ends_comes_then)
+{
+    struct world w;
+    world_begin(&w, "",
+                "rules:\n"
+                "  - {id: a, when: x > 5, escalate: {after: 1h, severity: critical}}\n"
+                "  - {id: b, when: x > 5, escalate: {after: 1h, severity: critical}}\n"
+                "  - {id: c, when: x > 5, on_no_data: resolve, no_data_after: 1h}\n"
+                "  - {id: d, when: x > 5, on_no_data: resolve, no_data_after: 1h}\n");
+    (void)silence(&w, silence_of("", "", "d1", HOUR));
+    say(&w, "d1", NULL, 9);
+    pass(&w, HOUR - 1);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 1);
+    ck_assert_str_eq(told(&w), "OPEN a d1\nOPEN b d1\nOPEN c d1\nOPEN d d1\n"
+                               "ESCALATED a d1\nESCALATED b d1\n"
+                               "CLOSED c d1\nCLOSED d d1\n");
+    world_end(&w);
+}
+END_TEST
+
 static void list_silence(void *ctx, const struct silence *x)
 {
     buffer_format(ctx, "%s/%s/%s %s:%s %lld-%lld\n", x->tenant, x->rule, x->device, x->by,
@@ -980,6 +1002,7 @@ int main(void)
     suite_add_tcase(suite, t);
     t = tcase_create("silences");
     tcase_add_test(t, test_silence_holds_back_what_it_matches_until_its_time);
+    tcase_add_test(t, test_what_falls_due_as_a_silence_ends_comes_then);
     tcase_add_test(t, test_silences_are_listed_kept_and_expired);
     tcase_add_test(t, test_silences_that_make_no_sense_are_refused_with_a_reason);
     suite_add_tcase(suite, t);

@@ -102,13 +102,13 @@ static void write_files(const struct world *w, const char *alerts, const char *r
 {
     char config[2048];
     snprintf(config, sizeof config,
-             "gateway: {id: gw, state_dir: /tmp}\n"
+             "gateway: {id: gw, state_dir: %s}\n"
              "telemetry:\n"
              "  - {topic: 't/{tenant}/{line}/{device}', timestamp: /ts, site: /site}\n"
-             "store: {address: '%s%s'}\n"
+             "store: {address: '%s%s', timeout: 10s}\n" /* of a busy machine */
              "alerts: {topic: 'a/{tenant}/{device}/{rule}'%s%s}\n"
              "rules: [rules.yaml]\n",
-             w->valkey ? "unix://" : "memory", w->valkey ? w->valkey : "",
+             w->folder, w->valkey ? "unix://" : "memory", w->valkey ? w->valkey : "",
              alerts[0] ? ", " : "", alerts);
     write_file(w, "brink.yaml", config);
     write_file(w, "rules.yaml", rules);
@@ -178,9 +178,9 @@ static void start(struct world *w)
         }
     }
     restore_devices(w);
-    history_wait_connected(w->history, 5 * S);
     for (int n = 0; n == 0 || (w->valkey && !pipeline_is_loaded(w->pipeline)); n++) {
         ck_assert_int_lt(n, 1000);
+        history_wait_connected(w->history, 5 * S); /* anew, should it be slow */
         pipeline_step(w->pipeline, world_now(w), &wake);
     }
     pipeline_subscribed(w->pipeline, true, world_now(w).mono);
@@ -250,7 +250,7 @@ void world_restart(struct world *w)
 
 void world_end(struct world *w)
 {
-    static const char *const files[] = {"brink.yaml", "rules.yaml"};
+    static const char *const files[] = {"brink.yaml", "rules.yaml", "backlog"};
     char path[128];
     struct kept_state *s;
     stop(w);
@@ -260,7 +260,7 @@ void world_end(struct world *w)
     map_finish(&w->states);
     buffer_finish(&w->events);
     buffer_finish(&w->lines);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         path_of(w, files[i], path);
         unlink(path);
     }

@@ -65,81 +65,61 @@ void alert_id_print(const char *rule, const char *tenant, const char *device,
 
 /* --- message --- */
 
-static const char *or_empty(const char *s)
-{
-    return s ? s : "";
-}
-
 static const char *metric_of(const struct expr *e)
 {
     while (e && expr_operands(e->kind) > 0) {
         e = e->left;
     }
-    return e && e->metric ? e->metric : "";
+    return e ? e->metric : NULL;
 }
 
-static void put_number(struct buffer *out, bool known, double v, struct text format)
+/* "name: value operator threshold", or the name alone. */
+static void print_default(const struct template_values *v, struct bounded *out)
 {
-    if (!known) {
-        buffer_char(out, '?');
-    } else if (format.n == 4) { /* ":.2f" */
-        buffer_format(out, "%.*f", format.p[2] - '0', v);
-    } else {
-        /* For people: an average's last bits say nothing. The details have it exact. */
-        buffer_format(out, "%.9g", v);
+    const struct format plain = FORMAT_PLAIN;
+    bounded_put(out, text_of(v->texts[TEMPLATE_NAME]));
+    if (v->compared) {
+        bounded_put(out, TEXT(": "));
+        format_number(&plain, v->value, out);
+        bounded_put(out, TEXT(" "));
+        bounded_put(out, text_of(v->texts[TEMPLATE_OPERATOR]));
+        bounded_put(out, TEXT(" "));
+        format_number(&plain, v->threshold, out);
     }
 }
 
-static void put_name(const struct alert_facts *f, struct text name, struct text format,
-                     struct buffer *out)
+const char *alert_message_print(const struct alert_facts *f,
+                                char out[ALERT_MESSAGE_BYTES])
 {
-    const struct {
-        struct text name;
-        const char *value;
-    } texts[] = {
-        {TEXT("tenant"), f->tenant},
-        {TEXT("device"), f->device},
-        {TEXT("site"), f->site},
-        {TEXT("rule"), f->rule},
-        {TEXT("name"), f->rule_name},
-        {TEXT("severity"), severity_name(f->severity)},
-        {TEXT("operator"), alert_operator(f->comparison)},
-        {TEXT("metric"), metric_of(f->comparison)},
-        {TEXT("event"), alert_event_name(f->event)},
+    struct bounded text = {.p = out, .cap = ALERT_MESSAGE_BYTES - 1};
+    const char *op = alert_operator(f->comparison);
+    const struct template_values v = {
+        .texts = {[TEMPLATE_TENANT] = f->tenant,
+                  [TEMPLATE_DEVICE] = f->device,
+                  [TEMPLATE_SITE] = f->site,
+                  [TEMPLATE_RULE] = f->rule,
+                  [TEMPLATE_NAME] = f->rule_name,
+                  [TEMPLATE_SEVERITY] = severity_name(f->severity),
+                  [TEMPLATE_OPERATOR] = op,
+                  [TEMPLATE_METRIC] = metric_of(f->comparison),
+                  [TEMPLATE_EVENT] = alert_event_name(f->event),
+                  [TEMPLATE_GATEWAY] = f->gateway},
+        .compared = f->values_known && op,
+        .value = f->left,
+        .threshold = f->right,
+        .labels = f->label_values,
+        .metric = f->metric,
+        .ctx = f->metric_ctx,
     };
-    bool known = f->values_known && alert_operator(f->comparison);
-    if (text_equal(name, TEXT("value"))) {
-        put_number(out, known, f->left, format);
-    } else if (text_equal(name, TEXT("threshold"))) {
-        put_number(out, known, f->right, format);
+    if (f->message) {
+        template_print(f->message, &v, &text);
+    } else if (f->text) {
+        bounded_put(&text, text_of(f->text));
+    } else {
+        print_default(&v, &text);
     }
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (text_equal(name, texts[i].name)) {
-            buffer_cstring(out, or_empty(texts[i].value));
-        }
-    }
-}
-
-void alert_message_print(const struct alert_facts *f, struct buffer *out)
-{
-    const char *p = f->message;
-    if (!p) {
-        bool compared = alert_operator(f->comparison) && f->values_known;
-        p = compared ? "{name}: {value} {operator} {threshold}" : "{name}";
-    }
-    while (*p) {
-        const char *end = *p == '{' && p[1] != '{' ? strchr(p, '}') : NULL;
-        if (end) {
-            size_t n = strcspn(p + 1, ":}");
-            put_name(f, (struct text){p + 1, n},
-                     (struct text){p + 1 + n, (size_t)(end - (p + 1 + n))}, out);
-            p = end + 1;
-        } else {
-            bool doubled = (*p == '{' || *p == '}') && p[1] == *p;
-            buffer_char(out, *p);
-            p += doubled ? 2 : 1;
-        }
-    }
+    out[text.n] = '\0';
+    return out;
 }
 
 /* --- payload --- */
@@ -263,9 +243,8 @@ static void put_details(struct buffer *out, const struct alert_facts *f)
 void alert_payload_print(const struct alert_facts *f, struct buffer *out)
 {
     char id[ALERT_ID_BYTES];
-    struct buffer message = {0};
+    char message[ALERT_MESSAGE_BYTES];
     alert_id_print(f->rule, f->tenant, f->device, f->onset, id);
-    alert_message_print(f, &message);
     buffer_cstring(out, "{\"schema\":\"brink.alert/1\"");
     put_text(out, "alert_id", id);
     put_text(out, "event_type", alert_event_name(f->event));
@@ -276,7 +255,7 @@ void alert_payload_print(const struct alert_facts *f, struct buffer *out)
     put_text(out, "rule_id", f->rule);
     put_text(out, "rule_name", f->rule_name);
     put_text(out, "severity", severity_name(f->severity));
-    put_text(out, "message", buffer_cstr(&message));
+    put_text(out, "message", alert_message_print(f, message));
     put_stamp(out, "triggered_at", true, f->triggered_at);
     put_stamp(out, "event_at", true, f->event_at);
     put_stamp(out, "closed_at", f->event == ALERT_CLOSED, f->event_at);
@@ -299,6 +278,4 @@ void alert_payload_print(const struct alert_facts *f, struct buffer *out)
     buffer_char(out, '}');
     put_details(out, f);
     buffer_char(out, '}');
-    out->failed = out->failed || !buffer_ok(&message);
-    buffer_finish(&message);
 }

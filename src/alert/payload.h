@@ -11,11 +11,14 @@
 #include "base/buffer.h"
 #include "expr/expr.h"
 #include "model/alert.h"
+#include "model/template.h"
 #include "window/window.h"
 
 #define ALERT_POINTS_MAX 32  /* of each window, the newest */
 #define ALERT_WINDOWS_MAX 16 /* windows told of in one payload */
 #define ALERT_ID_BYTES 33    /* 32 hex digits and NUL */
+#define ALERT_MESSAGE_BYTES                                                              \
+    4097 /* a longer message is cut, at a whole character; and NUL */
 
 /* One window that the condition uses. */
 struct alert_window {
@@ -46,8 +49,12 @@ struct alert_facts {
         *rule_name;
     const char *gateway;
     enum severity severity;
-    const char *message; /* template; NULL: the default */
-    struct wall onset;   /* part of the id */
+    const struct template *message; /* NULL: */
+    const char *text;               /* the message itself; NULL: the default */
+    /* The latest value of the rule's metric of this index; false: unknown. */
+    bool (*metric)(const void *ctx, size_t index, double *ret);
+    const void *metric_ctx;
+    struct wall onset; /* part of the id */
     struct wall triggered_at, event_at;
     uint32_t trigger_count;
     bool degraded;
@@ -72,9 +79,10 @@ const char *alert_operator(const struct expr *comparison);
 void alert_id_print(const char *rule, const char *tenant, const char *device,
                     struct wall onset, char out[ALERT_ID_BYTES]);
 
-/* Fills the template in: {device} {value:.1f} {{. An unknown value is "?". Without a
- * template: "name: value operator threshold", or the name alone. */
-void alert_message_print(const struct alert_facts *f, struct buffer *out);
+/* The template filled in (model/template.h); without one "name: value operator
+ * threshold", or the name alone. Returns out. */
+const char *alert_message_print(const struct alert_facts *f,
+                                char out[ALERT_MESSAGE_BYTES]);
 
 void alert_payload_print(const struct alert_facts *f, struct buffer *out);
 

@@ -10,11 +10,11 @@
 #include "config/mutes.h"
 #include "config/rulefiles.h"
 #include "config/scope.h"
+#include "model/template.h"
 
 #define RULES_PER_FILE_MAX 100000
 #define METRIC_SOURCES_MAX 100
 #define NAMES_PER_FILE_MAX 100000 /* of groups and of metrics */
-#define MESSAGE_TEMPLATE_BYTES_MAX 4096
 #define EXPRESSION_BYTES_MAX (64 * 1024)
 #define COUNT_MAX 100000 /* readings in a window by count */
 #define WIDTH_DAYS_MAX 366
@@ -258,7 +258,7 @@ static const struct key rule_keys[] = {
      .kind = KEY_PLACED,
      .flags = KEY_LINES,
      .offset = RULE(message),
-     .max = MESSAGE_TEMPLATE_BYTES_MAX},
+     .max = TEMPLATE_BYTES_MAX},
     {.name = "labels", .kind = KEY_OTHER, .read = read_labels},
     {.name = "rule_type",
      .kind = KEY_CHOICE,

@@ -59,6 +59,17 @@ static void list_window(struct alert_facts *f, const struct devices *d,
     }
 }
 
+static bool latest_value(const void *ctx, size_t metric, double *ret)
+{
+    const struct instance *i = ctx;
+    const struct cell *cell = device_cell(i->device, i->rule->metrics[metric].number);
+    if (!cell || !cell->known) {
+        return false;
+    }
+    *ret = cell->value;
+    return true;
+}
+
 void describe(const struct pipeline *p, const struct instance *i, struct alert_facts *f)
 {
     const struct rule *r = i->rule;
@@ -72,6 +83,8 @@ void describe(const struct pipeline *p, const struct instance *i, struct alert_f
         .gateway = p->config->gateway.id,
         .severity = i->alert.escalated ? r->escalate_to : r->severity,
         .message = r->message,
+        .metric = latest_value,
+        .metric_ctx = i,
         .onset = i->alert.onset,
         .triggered_at = i->alert.triggered_at,
         .trigger_count = i->alert.trigger_count,

@@ -114,7 +114,7 @@ static void say(struct pipeline *p, struct storm *s, enum alert_event_type event
         .rule_name = "Alert storm",
         .gateway = p->config->gateway.id,
         .severity = s->worst,
-        .message = buffer_cstr(&message),
+        .text = buffer_cstr(&message),
         .onset = s->onset,
         .triggered_at = s->onset,
         .event_at = p->gate.at.wall,

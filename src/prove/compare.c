@@ -41,24 +41,23 @@ static bool keep(char **field, struct text t)
 
 bool came_add(struct came_list *list, const struct alert_facts *f, int64_t at_us)
 {
-    struct buffer message = {0};
+    char message[ALERT_MESSAGE_BYTES];
     struct came *c = add(list);
     if (!c) {
         return false;
     }
-    alert_message_print(f, &message);
     const char *op = f->values_known ? alert_operator(f->comparison) : NULL;
-    bool whole = buffer_ok(&message) && keep(&c->texts[TEST_RULE], text_of(f->rule)) &&
-                 keep(&c->texts[TEST_TENANT], text_of(f->tenant)) &&
-                 keep(&c->texts[TEST_DEVICE], text_of(f->device)) &&
-                 keep(&c->texts[TEST_SITE], text_of(f->site)) &&
-                 keep(&c->texts[TEST_EVENT_TYPE], text_of(alert_event_name(f->event))) &&
-                 keep(&c->texts[TEST_SEVERITY], text_of(severity_name(f->severity))) &&
-                 keep(&c->texts[TEST_ALERT_TYPE], text_of(f->alert_type)) &&
-                 keep(&c->texts[TEST_MESSAGE_TEXT], text_of(buffer_cstr(&message))) &&
-                 keep(&c->texts[TEST_OPERATOR], text_of(op)) &&
-                 keep(&c->texts[TEST_REASON], text_of(f->reason));
-    buffer_finish(&message);
+    bool whole =
+        keep(&c->texts[TEST_RULE], text_of(f->rule)) &&
+        keep(&c->texts[TEST_TENANT], text_of(f->tenant)) &&
+        keep(&c->texts[TEST_DEVICE], text_of(f->device)) &&
+        keep(&c->texts[TEST_SITE], text_of(f->site)) &&
+        keep(&c->texts[TEST_EVENT_TYPE], text_of(alert_event_name(f->event))) &&
+        keep(&c->texts[TEST_SEVERITY], text_of(severity_name(f->severity))) &&
+        keep(&c->texts[TEST_ALERT_TYPE], text_of(f->alert_type)) &&
+        keep(&c->texts[TEST_MESSAGE_TEXT], text_of(alert_message_print(f, message))) &&
+        keep(&c->texts[TEST_OPERATOR], text_of(op)) &&
+        keep(&c->texts[TEST_REASON], text_of(f->reason));
     if (!whole) {
         free_came(c);
         return false;

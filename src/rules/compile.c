@@ -9,11 +9,6 @@
 #include "rules/form.h"
 #include "rules/pack.h"
 
-const char *const rule_message_names[] = {
-    "tenant", "device",    "site",     "rule",   "name",  "severity",
-    "value",  "threshold", "operator", "metric", "event", NULL,
-};
-
 static struct expr *parse_placed(const struct placed *p, struct problems *problems)
 {
     struct expr *e = NULL;
@@ -31,46 +26,39 @@ static struct expr *parse_placed(const struct placed *p, struct problems *proble
     return e;
 }
 
-/* {name}, {name:.2f}, {{ and }} (SPEC 4's example): told at load, not at the first alert.
- */
-static void check_message(const struct placed *m, struct problems *problems)
+struct message_report {
+    const struct placed *source;
+    struct problems *problems;
+};
+
+static void report_message(void *ctx, size_t at, const char *fault)
 {
-    for (const char *p = m->s; p && *(p += strcspn(p, "{}")); p++) {
-        struct position at = placed_position(m, (size_t)(p - m->s));
-        if ((*p == '{' && p[1] == '{') || (*p == '}' && p[1] == '}')) {
-            p++;
-        } else if (*p == '}') {
-            problem_add(problems, at,
-                        "`}` without `{` in message; write `}}` for a brace");
-        } else if (*p == '{') {
-            const char *end = strchr(p, '}');
-            if (!end) {
-                problem_add(problems, at,
-                            "`{` without `}` in message; write `{{` for a brace");
-                return;
-            }
-            size_t n = strcspn(p + 1, ":}");
-            struct text name = {p + 1, n};
-            bool known = false;
-            size_t i = 0;
-            for (; rule_message_names[i]; i++) {
-                known = known || text_equal(name, text_of(rule_message_names[i]));
-            }
-            if (!known) {
-                const char *near = text_nearest(name, rule_message_names, i);
-                problem_add(problems, at, "message has no {%.*s}%s%s%s",
-                            (int)(n < 40 ? n : 40), p + 1, near ? "; did you mean {" : "",
-                            near ? near : "", near ? "}?" : "");
-            }
-            const char *format = p + 1 + n;
-            if (*format == ':' &&
-                (format[1] != '.' || format[2] < '0' || format[2] > '9' ||
-                 format[3] != 'f' || format + 4 != end)) {
-                problem_add(problems, at, "a format in a message is :.0f to :.9f");
-            }
-            p = end;
-        }
+    const struct message_report *r = ctx;
+    problem_add(r->problems, placed_position(r->source, at), "message: %s", fault);
+}
+
+/* The message's {names} are checked now, and not at the first alert. bound: the rule's
+ * metrics are known. False: out of memory. */
+static bool take_message(struct rule *r, const struct placed *source, bool bound,
+                         struct problems *problems)
+{
+    const char *metrics[RULE_METRICS_MAX];
+    size_t before = problems->errors;
+    for (size_t m = 0; m < r->n_metrics; m++) {
+        metrics[m] = r->metrics[m].name;
     }
+    const struct template_scope scope = {
+        .labels = (const char *const *)r->label_keys.items,
+        .n_labels = r->label_keys.n,
+        .metrics = metrics,
+        .n_metrics = r->n_metrics,
+        .any_metric = !bound,
+    };
+    struct message_report report = {source, problems};
+    if (source->s) {
+        r->message = template_new(text_of(source->s), &scope, report_message, &report);
+    }
+    return r->message || !source->s || problems->errors != before;
 }
 
 static void fingerprint_list(struct buffer *b, const char *name,
@@ -104,8 +92,9 @@ static bool take_fingerprint(struct rule *r, const char *clear)
     }
     fingerprint_list(&b, "labels", &r->label_keys);
     fingerprint_list(&b, "values", &r->label_values);
-    buffer_format(&b, "%zu\n%s", r->message ? strlen(r->message) : 0,
-                  r->message ? r->message : "");
+    struct text message = r->message ? template_source(r->message) : TEXT("");
+    buffer_format(&b, "%zu\n", message.n);
+    buffer_text(&b, message);
     bool ok = buffer_ok(&b);
     r->fingerprint = ok ? map_hash(buffer_view(&b)) : 0;
     buffer_finish(&b);
@@ -163,7 +152,6 @@ static bool take_plain(struct rule *r, const struct rule_def *d)
     r->min_points = d->min_points ? d->min_points : d->min_samples;
     r->id = d->id.s;
     r->name = d->name.s ? d->name.s : r->id;
-    r->message = d->message.s;
     bool ok = true;
     for (size_t i = 0; ok && i < d->n_labels; i++) {
         ok = text_list_add(&r->label_keys, d->labels[i].key.s) == BRINK_OK &&
@@ -220,7 +208,6 @@ static void check_form(const struct rule_def *d, struct problems *problems)
         problem_add(problems, d->at,
                     "rule `%s`: `on_no_data: resolve` needs `no_data_after`", d->id.s);
     }
-    check_message(&d->message, problems);
     if (d->when.s || d->type != RULE_TYPE_NONE) {
         form_check(d, problems);
     }
@@ -240,6 +227,7 @@ static void free_pieces(struct rule *r)
     expr_free(r->when);
     expr_free(r->clear);
     free(r->expression);
+    free(r->message);
 }
 
 struct rule *rule_compile(const struct rule_def *d, const struct groups *groups,
@@ -253,12 +241,14 @@ struct rule *rule_compile(const struct rule_def *d, const struct groups *groups,
     check_form(d, problems);
     r->when = d->when.s ? parse_placed(&d->when, problems) : form_expression(d, problems);
     r->clear = d->clear.s ? parse_placed(&d->clear, problems) : NULL;
-    if (problems->errors != before) {
-        goto finish;
-    }
-    const char *fault = rule_bind(r);
+    const char *fault = problems->errors == before ? rule_bind(r) : NULL;
     if (fault) {
         problem_add(problems, d->at, "rule `%s`: %s", d->id.s, fault);
+    }
+    if (!take_message(r, &d->message, problems->errors == before, problems)) {
+        goto no_memory;
+    }
+    if (problems->errors != before) {
         goto finish;
     }
     if (!settle_windows(r, d, points_max, problems)) {

@@ -16,6 +16,7 @@
 #include "config/problems.h"
 #include "expr/expr.h"
 #include "model/rule.h"
+#include "model/template.h"
 #include "window/window.h"
 
 #define RULE_METRICS_MAX 64 /* distinct metrics in one rule */
@@ -43,7 +44,8 @@ struct rule {
     unsigned references;
     unsigned rank; /* of the rules that a message touches, those of lower rank are first;
                       its user's */
-    const char *id, *message; /* message NULL: the default */
+    const char *id;
+    struct template *message; /* NULL: the default */
     const char *name;         /* may be the id itself */
     const char *type_name;    /* alert_type of the payload (SPEC 6.2) */
     struct scope scope;
@@ -90,8 +92,5 @@ struct rule *rule_compile(const struct rule_def *def, const struct groups *group
 void rule_check_expressions(const struct rule_def *def, struct problems *problems);
 struct rule *rule_hold(struct rule *r);
 void rule_release(struct rule *r); /* NULL is fine */
-
-/* The message's {names}: checked at load. See alert/payload.h for what they hold. */
-extern const char *const rule_message_names[];
 
 #endif

@@ -83,6 +83,7 @@ static void put_rule(struct packer *p, const struct rule *from)
     r->silences = put(p, from->silences, from->n_silences * sizeof *from->silences);
     r->scope.groups.items =
         put(p, from->scope.groups.items, from->scope.groups.n * sizeof(struct group *));
+    r->message = put(p, from->message, from->message ? template_bytes(from->message) : 0);
     r->metrics = put_metrics(p, from);
     r->when = put_tree(p, from->when, r->metrics);
     r->clear = from->clear ? put_tree(p, from->clear, r->metrics) : NULL;
@@ -93,7 +94,6 @@ static void put_rule(struct packer *p, const struct rule *from)
     put_list(p, &r->label_values, &from->label_values);
     r->id = put_text(p, from->id);
     r->name = from->name == from->id ? r->id : put_text(p, from->name);
-    r->message = put_text(p, from->message);
     r->expression = put_text(p, from->expression);
 }
 

@@ -153,7 +153,7 @@ rules:
                 self.assertEqual(len(found), 1)
                 self.assertProblem(found, "a.yaml", line, column, "unknown function `averge`, did you mean `avg`")
         self.rules("rules:\n  - id: x\n    when: temp > 3\n    message: >\n      too warm,\n      {valu}\n")
-        self.assertProblem(self.problems(), "a.yaml", 6, 7, "did you mean {value}")
+        self.assertProblem(self.problems(), "a.yaml", 6, 7, "did you mean `{value}`")
 
     def test_expression_of_any_style_loads(self):
         for text in (">\n      temp > 3\n      and hum > 4", "|\n      temp > 3\n      and hum > 4",

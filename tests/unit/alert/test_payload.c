@@ -1,6 +1,7 @@
 /* The bytes that other programs read (SPEC 6.2). */
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../tap.h"
@@ -37,12 +38,12 @@ static struct alert_facts facts(void)
 static const char *print(const struct alert_facts *f, bool payload)
 {
     static struct buffer b;
+    static char message[ALERT_MESSAGE_BYTES];
     buffer_clear(&b);
-    if (payload) {
-        alert_payload_print(f, &b);
-    } else {
-        alert_message_print(f, &b);
+    if (!payload) {
+        return alert_message_print(f, message);
     }
+    alert_payload_print(f, &b);
     ck_assert(buffer_ok(&b));
     return buffer_cstr(&b);
 }
@@ -106,19 +107,48 @@ START_TEST(test_id_is_the_same_for_one_alert_and_another_for_another)
 }
 END_TEST
 
+static bool metric_of_index(const void *ctx, size_t index, double *ret)
+{
+    ck_assert_str_eq(ctx, "");
+    *ret = 0.5;
+    return index == 0;
+}
+
 START_TEST(test_message_fills_names_and_formats_in)
 {
     struct alert_facts f = facts();
     struct expr *e = expr_binary(EXPR_GT, expr_metric(TEXT("temp_c")), expr_number(-15));
     f.comparison = e;
-    f.message = "{device} {{{site}}}: {value:.1f} {operator} {threshold} {metric}";
-    ck_assert_str_eq(print(&f, false), "frz-1 {}: -14.2 > -15 temp_c");
+    const char *const labels[] = {"runbook"}, *const metrics[] = {"temp_c", "door"};
+    const struct template_scope scope = {labels, metrics, 1, 2, false};
+    struct template *t = template_new(
+        TEXT("{tenant} {device} {{{site}}} {rule} {name} {severity} {event} {gateway}: "
+             "{value:.1f} {operator} {threshold} {metric} {labels.runbook:.4} "
+             "{metrics.temp_c:.2f} {metrics.door}"),
+        &scope, NULL, NULL);
+    f.message = t;
+    f.label_values = values;
+    f.metric = metric_of_index;
+    f.metric_ctx = "";
+    ck_assert_str_eq(print(&f, false),
+                     "acme frz-1 {unknown} freezer-warm Freezer too warm critical OPEN "
+                     "gw-01: -14.2 > -15 temp_c a \"b 0.50 unknown");
     f.values_known = false;
-    ck_assert_str_eq(print(&f, false), "frz-1 {}: ? > ? temp_c");
+    f.site = "s1";
+    f.metric = NULL;
+    ck_assert_str_eq(print(&f, false),
+                     "acme frz-1 {s1} freezer-warm Freezer too warm critical OPEN gw-01: "
+                     "unknown > unknown temp_c a \"b unknown unknown");
     f.message = NULL;
+    ck_assert_str_eq(print(&f, false), "Freezer too warm");
+    f.values_known = true;
+    ck_assert_str_eq(print(&f, false), "Freezer too warm: -14.25 > -15");
     f.comparison = NULL;
     ck_assert_str_eq(print(&f, false), "Freezer too warm");
+    f.text = "{as it is}";
+    ck_assert_str_eq(print(&f, false), "{as it is}");
     expr_free(e);
+    free(t);
 }
 END_TEST
 

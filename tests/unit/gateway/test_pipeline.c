@@ -694,6 +694,22 @@ static char *members(const struct world *w, const char *name)
     return found;
 }
 
+/* Its names hold what is so when it is told, of the device and of this gateway. */
+START_TEST(test_message_says_what_the_rule_knows)
+{
+    struct world w;
+    begin(&w, "rules: [{id: r, when: x > 5 or y > 5, repeat: 1m, labels: {l: a}, "
+              "message: '{gateway} {labels.l} {metrics.x:.1f} {metrics.y:.1f} {site}'}]");
+    say(&w, "t/acme/d/d1", "{\"metrics\":{\"x\":9}}");
+    say(&w, "t/acme/d/d1", "{\"site\":\"s\",\"metrics\":{\"y\":7.25}}");
+    pass(&w, 61 * US_PER_S);
+    char *messages = members(&w, "message");
+    ck_assert_str_eq(messages, "\"gw a 9.0 unknown unknown\"\n\"gw a 9.0 7.2 s\"\n");
+    free(messages);
+    end(&w);
+}
+END_TEST
+
 /* The device's clock falls back a day: its windows start anew there, its alert goes on
  * and remains the one that it was (SPEC 4.4, 6.2). */
 START_TEST(test_alert_keeps_its_id_when_the_devices_clock_is_set_back)
@@ -891,6 +907,7 @@ int main(void)
     tcase_add_test(t, test_sequence_memory_follows_its_entry_over_a_reload);
     tcase_add_test(t, test_clears_the_very_topic_that_was_retained);
     tcase_add_loop_test(t, test_wall_clock_stepped_by_ten_years_changes_no_alert, 0, 3);
+    tcase_add_test(t, test_message_says_what_the_rule_knows);
     tcase_add_test(t, test_alert_keeps_its_id_when_the_devices_clock_is_set_back);
     tcase_add_test(t, test_a_corrected_clock_forgets_no_device);
     tcase_add_test(t, test_array_is_many_messages_in_order);

@@ -72,9 +72,11 @@ static const struct {
     {"rule_type: THRESHOLD, when: t > 5, metric_name: t, operator: GT, threshold: 1",
      "not both"},
     {"when: 'averge(t, 5m) > 1'", "did you mean `avg`"},
-    {"when: t > 1, message: '{devise}'", "did you mean {device}"},
+    {"when: t > 1, message: '{devise}'",
+     "unknown name `{devise}`, did you mean `{device}`?"},
     {"when: t > 1, message: 'a {value'", "`{` without `}`"},
-    {"when: t > 1, message: '{value:d}'", ":.0f to :.9f"},
+    {"when: t > 1, message: '{device:.1f}'",
+     "message: `{device}` is a text: format `f` is for numbers"},
     {"when: 'avg(t, #200000) > 1'", "at most"},
 };
 
@@ -89,6 +91,35 @@ START_TEST(test_wrong_combination_is_told_with_its_place)
     if (_i < 11) {
         ck_assert_msg(strstr(l.problems, wrong[_i].problem) != NULL, "%s", l.problems);
     }
+    unload_rules(&l);
+}
+END_TEST
+
+/* Each with the place of the very byte, in whatever style of YAML. */
+START_TEST(test_all_faults_of_a_message_are_told_with_their_places)
+{
+    struct loaded l;
+    load_rules(&l, "rules:\n"
+                   "  - id: r\n"
+                   "    when: avg(t, 5m) > `a:b` + 1\n"
+                   "    labels: {runbook: x}\n"
+                   "    message: \"{devise} {value:.30f} {labels.runbok} {metrics.u}\n"
+                   "      {metrics.t:+07.2f} {metrics.a:b} {metrics.a:b:.1f} {{\n"
+                   "      {foo} }\"\n");
+    ck_assert_ptr_null(l.rules);
+    ck_assert_str_eq(
+        l.problems,
+        "r.yaml:5:15: message: unknown name `{devise}`, did you mean `{device}`?\n"
+        "r.yaml:5:32: message: `{value}` is a number: a precision is at most 20\n"
+        "r.yaml:5:37: message: unknown name `{labels.runbok}`, did you mean "
+        "`{labels.runbook}`?\n"
+        "r.yaml:5:53: message: unknown name `{metrics.u}`: the rule's condition names no "
+        "such metric\n"
+        "r.yaml:7:7: message: unknown name `{foo}`; there are tenant, device, site, "
+        "rule, "
+        "name, severity, metric, value, operator, threshold, event, gateway, labels.NAME "
+        "and metrics.NAME\n"
+        "r.yaml:7:13: message: `}` without `{`; `}}` stands for a brace\n");
     unload_rules(&l);
 }
 END_TEST
@@ -211,6 +242,7 @@ int main(void)
                         (int)(sizeof forms / sizeof forms[0]));
     tcase_add_loop_test(t, test_wrong_combination_is_told_with_its_place, 0,
                         (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_test(t, test_all_faults_of_a_message_are_told_with_their_places);
     tcase_add_test(t, test_all_problems_of_all_rules_are_told);
     tcase_add_test(t, test_scope_covers_by_tenant_site_pattern_and_group);
     tcase_add_test(t, test_first_raw_name_present_wins_and_stays_readable);

@@ -93,15 +93,17 @@ static bool withhold(struct pipeline *p, struct instance *i, struct mute_cause *
         return false;
     }
     i->muted_by = cause;
+    p->gate.n_withheld[cause->kind]++;
     i->alert.waits = cause->kind == MUTE_STORM;
     p->gate.serial = place > p->gate.serial ? place : p->gate.serial;
     return true;
 }
 
-static void let_go(struct instance *i)
+static void let_go(struct pipeline *p, struct instance *i)
 {
     if (i->muted_by) {
         heap_remove(&i->muted_by->withheld, &i->withheld);
+        p->gate.n_withheld[i->muted_by->kind]--;
         i->muted_by = NULL;
     }
 }
@@ -117,7 +119,7 @@ void gate_end(struct pipeline *p, struct mute_cause *cause)
 
 void gate_forget(struct pipeline *p, struct instance *i)
 {
-    let_go(i);
+    let_go(p, i);
     unmark_source(p, i);
     free(i->ack);
     i->ack = NULL;
@@ -241,7 +243,7 @@ static void offer(struct pipeline *p, struct instance *i)
 
 void gate_release(struct pipeline *p, struct instance *i)
 {
-    let_go(i);
+    let_go(p, i);
     offer(p, i);
 }
 
@@ -375,11 +377,10 @@ static void adopt_orphans(struct pipeline *p)
     storms_turn_all(p);
 }
 
-static void abandon(struct mute_cause *cause)
+static void abandon(struct pipeline *p, struct mute_cause *cause)
 {
     for (struct heap_item *item; (item = heap_first(&cause->withheld));) {
-        heap_remove(&cause->withheld, item);
-        instance_of_withheld(item)->muted_by = NULL;
+        let_go(p, instance_of_withheld(item));
     }
 }
 
@@ -387,19 +388,19 @@ void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
 {
     struct gate *g = &p->gate;
     for (size_t k = 0; k < g->plan.maintenances.n; k++) {
-        abandon(&g->plan.maintenances.items[k].cause);
+        abandon(p, &g->plan.maintenances.items[k].cause);
     }
     struct inhibitor *x;
     for (size_t at = 0; (x = map_next(&g->plan.inhibition.inhibitors, &at));) {
-        abandon(&x->cause);
+        abandon(p, &x->cause);
     }
     for (size_t k = 0; k < g->silences.n; k++) {
-        abandon(&g->silences.items[k]->cause);
+        abandon(p, &g->silences.items[k]->cause);
     }
-    abandon(&g->acknowledged);
+    abandon(p, &g->acknowledged);
     struct storm *s;
     for (size_t at = 0; (s = map_next(&g->storms.by_tenant, &at));) {
-        abandon(&s->cause);
+        abandon(p, &s->cause);
     }
     g->storms.limit = (struct storm_limit){p->config->alerts.storm_alerts,
                                            p->config->alerts.storm_within_us};

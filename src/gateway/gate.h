@@ -53,6 +53,7 @@ struct gate {
     struct mute_cause acknowledged; /* of all that are: always active */
     struct instant at;              /* of what is being decided; mono never goes back */
     uint64_t serial;                /* the last given to a withheld alert */
+    size_t n_withheld[MUTE_KINDS];  /* alerts of which something is withheld now */
     struct mute_cause *ended;
     bool has_orphans; /* alerts are withheld by nobody: after a start or a reload */
 };

@@ -36,6 +36,16 @@ static void put_gauge(struct buffer *b, const char *name, const char *help, doub
                   help, name, name, value);
 }
 
+static void put_withheld(struct buffer *b, const size_t withheld[MUTE_KINDS])
+{
+    buffer_cstring(b, "# HELP brink_alerts_withheld alerts of which something is held "
+                      "back now\n# TYPE brink_alerts_withheld gauge\n");
+    for (size_t k = 0; k < MUTE_KINDS; k++) {
+        buffer_format(b, "brink_alerts_withheld{reason=\"%s\"} %zu\n",
+                      mute_kind_name((enum mute_kind)k), withheld[k]);
+    }
+}
+
 static void put_metrics(struct buffer *b, const struct http_health *h)
 {
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
@@ -59,10 +69,11 @@ static void put_metrics(struct buffer *b, const struct http_health *h)
     put_gauge(b, "store_pending_points", "readings not yet in Valkey",
               (double)h->store.pending_points);
     put_gauge(b, "series", "series with a window", (double)h->store.series);
-    put_gauge(b, "devices", "known devices", (double)h->devices);
+    put_gauge(b, "devices", "known devices", (double)h->pipeline.devices);
     put_gauge(b, "rule_instances", "rules times the devices that they cover, in memory",
-              (double)h->instances);
-    put_gauge(b, "rules", "enabled rules", (double)h->rules);
+              (double)h->pipeline.instances);
+    put_gauge(b, "rules", "enabled rules", (double)h->pipeline.rules);
+    put_withheld(b, h->pipeline.withheld);
     put_gauge(b, "outbox_events", "alerts that the broker has not acknowledged",
               (double)h->outbox);
     put_gauge(b, "inbox_messages", "messages that are not applied yet", (double)h->inbox);
@@ -126,7 +137,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         buffer_format(
             &body, "{\"ready\":%s,\"subscribed\":%s,\"rules\":%zu,\"store\":\"%s\"}\n",
             health.subscribed ? "true" : "false", health.subscribed ? "true" : "false",
-            health.rules, store_state_name(health.store.state));
+            health.pipeline.rules, store_state_name(health.store.state));
         return answer(c, health.subscribed ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
                       "application/json", &body);
     }

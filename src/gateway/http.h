@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/pipeline.h"
 #include "history/history.h"
 
 #define HTTP_CONNECTIONS_MAX 32
@@ -16,7 +17,8 @@
 /* A snapshot, at most a second old. */
 struct http_health {
     bool subscribed, was_subscribed, alerts_connected;
-    size_t devices, instances, rules, outbox, inbox;
+    size_t outbox, inbox;
+    struct pipeline_info pipeline;
     struct history_info store;
 };
 

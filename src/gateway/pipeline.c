@@ -497,4 +497,5 @@ void pipeline_info(const struct pipeline *p, struct pipeline_info *ret_info)
         .instances = p->devices.n_instances,
         .rules = p->rules->n_rules,
     };
+    memcpy(ret_info->withheld, p->gate.n_withheld, sizeof ret_info->withheld);
 }

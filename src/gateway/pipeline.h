@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "decode/decode.h"
 #include "history/history.h"
+#include "mute/mute.h"
 #include "rules/ruleset.h"
 #include "rules/state.h"
 
@@ -121,7 +122,8 @@ void pipeline_each_alert(const struct pipeline *p,
                          struct mono now, void *ctx);
 
 struct pipeline_info {
-    size_t devices, instances, rules, firing, pending;
+    size_t devices, instances, rules;
+    size_t withheld[MUTE_KINDS]; /* alerts of which something is held back now, by what */
 };
 void pipeline_info(const struct pipeline *p, struct pipeline_info *ret_info);
 

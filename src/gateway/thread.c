@@ -201,9 +201,7 @@ static void share_health(struct gateway *g)
     pipeline_info(g->pipeline, &info);
     history_info(g->history, &store);
     pthread_mutex_lock(&g->orders.lock);
-    g->health.devices = info.devices;
-    g->health.instances = info.instances;
-    g->health.rules = info.rules;
+    g->health.pipeline = info;
     g->health.store = store;
     g->health.outbox = outbox_count(g->outbox);
     g->health.inbox = inbox_waiting(g->inbox);

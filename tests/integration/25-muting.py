@@ -42,6 +42,10 @@ class Muting(Case):
     def held_back(self, reason, at_least):
         self.counted("alerts_held_back_total", f'reason="{reason}"', at_least)
 
+    def withheld(self, reason, alerts):
+        wait_for(lambda: self.brink.metrics()[f'brink_alerts_withheld{{reason="{reason}"}}'] == alerts,
+                 f"{alerts} alerts withheld: {reason}")
+
     def told(self):
         return [(a["event_type"], a["rule_id"], a["device_id"]) for a in self.alerts.all()]
 
@@ -61,11 +65,13 @@ class Maintenance(Muting):
         self.send("ends", None, m=9)
         self.send("ends", None, m=1)
         self.held_back("maintenance", 2)
+        self.withheld("maintenance", 1)
         self.fence()
         self.assertEqual(self.told(), [])
         opened = self.alerts.take("OPEN", "hot", "stays", timeout=20)
         self.assertGreaterEqual(time.time(), end - 1)
         self.assertLess(opened["triggered_at"], opened["event_at"])
+        self.withheld("maintenance", 0)
         self.send("stays", None, m=1)
         closed = self.alerts.take("CLOSED", "hot", "stays")
         self.assertEqual(closed["alert_id"], opened["alert_id"])

@@ -461,10 +461,13 @@ START_TEST(test_silence_holds_back_what_it_matches_until_its_time)
     ck_assert_str_eq(told(&w), "OPEN wet d1\nOPEN hot e1\nOPEN wet e1\nOPEN hot d1\n"
                                "OPEN wet d1\n");
     ck_assert_uint_eq(counter_value(COUNT_HELD_BACK_SILENCE), before + 1);
+    ck_assert_str_eq(withheld(&w), "silence 1\n");
     world_restart(&w);
     pass(&w, HOUR - 1);
     ck_assert_ptr_null(strstr(told(&w), "OPEN"));
+    ck_assert_str_eq(withheld(&w), "silence 1\n");
     pass(&w, 1);
+    ck_assert_str_eq(withheld(&w), "");
     ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T01:00:00.000Z");
     ck_assert_ptr_nonnull(strstr(told(&w), "OPEN hot d1\n"));
     world_end(&w);

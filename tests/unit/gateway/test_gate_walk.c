@@ -126,6 +126,7 @@ static char *walk(uint64_t seed, bool restarts, bool *ret_rich)
     world_begin_on(&w, server.socket, budgets[0], files[0]);
     for (int step = 0; step < STEPS; step++) {
         act(&w, next_random(&seed) >> 8);
+        (void)withheld(&w);
         if (restarts) {
             world_restart(&w);
         }

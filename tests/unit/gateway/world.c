@@ -346,6 +346,32 @@ const char *told(struct world *w)
     return out;
 }
 
+const char *withheld(const struct world *w)
+{
+    static char out[256];
+    struct pipeline_info info;
+    size_t counted[MUTE_KINDS] = {0}, n = 0;
+    const struct device *device;
+    for (size_t i = 0; (device = map_next(&w->pipeline->devices.by_field, &i));) {
+        for (uint32_t k = 0; k < device->n_instances; k++) {
+            const struct mute_cause *cause = device->instances[k]->muted_by;
+            if (cause) {
+                counted[cause->kind]++;
+            }
+        }
+    }
+    pipeline_info(w->pipeline, &info);
+    out[0] = '\0';
+    for (size_t k = 0; k < MUTE_KINDS; k++) {
+        ck_assert_uint_eq(info.withheld[k], counted[k]);
+        if (counted[k] > 0) {
+            n += (size_t)snprintf(out + n, sizeof out - n, "%s %zu\n",
+                                  mute_kind_name((enum mute_kind)k), counted[k]);
+        }
+    }
+    return out;
+}
+
 const char *last_told(const struct world *w, const char *member)
 {
     static char out[512];

@@ -58,6 +58,9 @@ void apply(struct world *w);
 void pass(struct world *w, int64_t us);
 /* "OPEN rule device" a line, of all events since the last call. */
 const char *told(struct world *w);
+/* Alerts of which something is held back, by what holds it: "storm 2\n", no line for
+ * none. The figure of pipeline_info() is held against the alerts themselves. */
+const char *withheld(const struct world *w);
 /* A member of the last event's payload, as it stands there, without quotes. */
 const char *last_told(const struct world *w, const char *member);
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define FIRST_CAP 64
+#define FIRST_CAP 4 /* some are small and many: one a device */
 
 void heap_finish(struct heap *h)
 {
@@ -59,11 +59,9 @@ enum brink_status heap_set(struct heap *h, struct heap_item *item, int64_t due)
 {
     if (item->place == 0) {
         if (h->n + 1 >= h->cap) {
-            size_t cap = h->cap ? h->cap * 2 : FIRST_CAP;
-            if (cap > SIZE_MAX / sizeof *h->items) {
-                return BRINK_E_NOMEM;
-            }
-            struct heap_item **items = realloc(h->items, cap * sizeof *items);
+            uint32_t cap = h->cap ? h->cap * 2 : FIRST_CAP;
+            struct heap_item **items =
+                cap > h->cap ? realloc(h->items, cap * sizeof(struct heap_item *)) : NULL;
             if (!items) {
                 return BRINK_E_NOMEM;
             }

@@ -15,8 +15,7 @@ struct heap_item {
 
 struct heap {
     struct heap_item **items; /* items[0] unused */
-    size_t n;
-    size_t cap;
+    uint32_t n, cap;
     /* Of two that are due together: below 0, the first goes first. NULL: as it comes. */
     int (*tie)(const struct heap_item *a, const struct heap_item *b);
 };

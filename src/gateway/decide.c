@@ -117,9 +117,15 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
     schedule(p, i);
 }
 
+/* Sees to it that the item comes up when it is due, or earlier. False: no memory. */
+static bool no_later(struct heap *h, struct heap_item *item, int64_t due)
+{
+    bool is_set = due == INT64_MAX || (item->place != 0 && item->due <= due);
+    return is_set || heap_set(h, item, due) == BRINK_OK;
+}
+
 /* When the instance is due by time alone after a moment, in the units of both clocks that
- * matter to it, and its place in the heap. The place may be earlier than need be: it is
- * looked at again then. */
+ * matter to it, and its places among the timers. */
 static void schedule_after(struct pipeline *p, struct instance *i, struct wall after,
                            int64_t after_silence_us)
 {
@@ -127,7 +133,7 @@ static void schedule_after(struct pipeline *p, struct instance *i, struct wall a
     const struct alert_policy policy = policy_of(r);
     struct mono now = p->now.mono;
     struct wall device_time = device_now(i->device, now);
-    int64_t silence = silence_now(&p->devices.silence, now), at = INT64_MAX;
+    int64_t silence = silence_now(&p->devices.silence, now);
     i->due_wall = INT64_MAX;
     if (device_time.us != INT64_MIN) {
         int64_t due = instance_due(&p->devices, i, after);
@@ -138,20 +144,27 @@ static void schedule_after(struct pipeline *p, struct instance *i, struct wall a
     i->due_silence = instance_silence_due(i, after_silence_us);
     i->due_silence = silence < i->due_silence ? i->due_silence : silence;
 
-    if (i->due_wall != INT64_MAX) {
-        at = i->device->newest_arrived.us + (i->due_wall - i->device->newest.us);
-    }
-    if (i->due_silence != INT64_MAX && p->devices.silence.runs) {
-        int64_t due = now.us + (i->due_silence - silence);
-        at = due < at ? due : at;
-    }
-    if (at == INT64_MAX || (i->timer.place != 0 && i->timer.due <= at)) {
-        return;
-    }
-    if (heap_set(&p->devices.timers, &i->timer, at) != BRINK_OK) {
+    bool runs = i->due_silence != INT64_MAX && p->devices.silence.runs;
+    int64_t at = runs ? now.us + (i->due_silence - silence) : INT64_MAX;
+    if (!no_later(&i->device->timers, &i->timer, i->due_wall) ||
+        !no_later(&p->devices.silences, &i->silence, at)) {
         log_limited(&p->limit_memory, now, LOG_LEVEL_ERROR,
                     "no memory for a timer, ignoring it", LOG_S("rule", r->id),
                     LOG_S("device", i->device->id));
+    }
+    pull_timers(p, i->device);
+}
+
+/* The device's own clock may run ahead of ours (a backlog): what is due by it moves
+ * along. */
+void pull_timers(struct pipeline *p, struct device *device)
+{
+    const struct heap_item *first = heap_first(&device->timers);
+    if (first && !no_later(&p->devices.timers, &device->timer,
+                           device_moment(device, (struct wall){first->due}).us)) {
+        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
+                    "no memory for a device's timers, they wait for its next message",
+                    LOG_S("device", device->id));
     }
 }
 

@@ -91,6 +91,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m);
 /* Not evaluated just now: what is due already (while the gateway was down; at this very
  * moment; by another rule) is looked at now, once. */
 void schedule_anew(struct pipeline *p, struct instance *i);
+void pull_timers(struct pipeline *p, struct device *device);
 void store_state(struct pipeline *p, struct instance *i);
 void schedule_device(struct pipeline *p, struct device *device);
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason);

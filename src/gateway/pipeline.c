@@ -342,22 +342,6 @@ static void move_timeline(struct device *device, const struct message *m)
     device->has_reading = device->has_reading || reading;
 }
 
-/* The device's own clock may run ahead of ours (a backlog): what is due by it moves
- * along. */
-static void pull_timers(struct pipeline *p, struct device *device)
-{
-    for (uint32_t k = 0; k < device->n_instances; k++) {
-        struct instance *i = device->instances[k];
-        if (i->touched != p->serial && i->due_wall != INT64_MAX) {
-            int64_t due = device->newest_arrived.us + (i->due_wall - device->newest.us);
-            if (i->timer.place != 0 && due < i->timer.due) {
-                (void)!heap_set(&p->devices.timers, &i->timer,
-                                due); /* a move cannot fail */
-            }
-        }
-    }
-}
-
 static int by_rule(const void *a, const void *b)
 {
     /* What explains others comes before them; else the ids decide, since addresses and

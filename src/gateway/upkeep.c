@@ -16,22 +16,6 @@
 
 /* --- timers --- */
 
-/* Exactly when an instance is due on the monotonic clock; INT64_MAX: never, as things
- * are. */
-static int64_t exact_due(const struct pipeline *p, const struct instance *i,
-                         struct mono now)
-{
-    int64_t due = INT64_MAX;
-    if (i->due_wall != INT64_MAX) {
-        due = i->device->newest_arrived.us + (i->due_wall - i->device->newest.us);
-    }
-    if (i->due_silence != INT64_MAX && p->devices.silence.runs) {
-        int64_t at = now.us + (i->due_silence - silence_now(&p->devices.silence, now));
-        due = at < due ? at : due;
-    }
-    return due;
-}
-
 static void decide_by_time(struct pipeline *p, struct instance *i, struct mono at)
 {
     struct moment m = {
@@ -67,54 +51,115 @@ static bool must_wait(const struct pipeline *p, const struct instance *i, struct
     return (by_silence && !drained(p, now)) || is_unread(p, i);
 }
 
-/* What is due by then, each at its own moment. */
-void run_timers(struct pipeline *p, struct mono now, size_t most)
+/* Looks at it again at `at`, although it is due before. */
+static void postpone(struct instance *i, struct wall at)
+{
+    (void)!heap_set(&i->device->timers, &i->timer, at.us); /* a move cannot fail */
+}
+
+/* The first instance that is due on its device's timeline; NULL: none by now. */
+static struct instance *first_by_timeline(struct pipeline *p, struct mono now,
+                                          struct mono *ret_due)
 {
     struct heap *timers = &p->devices.timers;
     struct heap_item *first;
-    for (size_t n = 0; n < most && (first = heap_first(timers)) && first->due <= now.us;
-         n++) {
-        struct instance *i =
-            (struct instance *)(void *)((char *)first - offsetof(struct instance, timer));
-        int64_t due = exact_due(p, i, now);
-        if (due == INT64_MAX) {
+    while ((first = heap_first(timers)) && first->due <= now.us) {
+        struct device *device = device_of_timer(first);
+        struct instance *i = device_first_due(device);
+        if (!i) {
             heap_remove(timers, first);
-        } else if (due > now.us) {
-            (void)!heap_set(timers, first, due); /* a move cannot fail */
-        } else if (must_wait(p, i, now)) {
-            (void)!heap_set(timers, first, now.us + DRAIN_IDLE_US / 2);
-        } else {
-            heap_remove(timers, first);
-            struct instant kept = p->now;
-            set_moment(p, (struct mono){due}); /* so that schedule() sees it */
-            gate_advance(p);
-            decide_by_time(p, i, p->now.mono);
-            gate_settle(p);
-            p->now = kept;
+            continue;
         }
+        int64_t place = device_moment(device, (struct wall){i->timer.due}).us;
+        if (place > first->due) {
+            (void)!heap_set(timers, first, place);
+        } else if (must_wait(p, i, now)) {
+            postpone(i, wall_shifted(device_now(device, now), DRAIN_IDLE_US / 2));
+        } else {
+            *ret_due = device_moment(device, (struct wall){i->due_wall});
+            return i;
+        }
+    }
+    return NULL;
+}
+
+/* The same by silence. */
+static struct instance *first_by_silence(struct pipeline *p, struct mono now,
+                                         struct mono *ret_due)
+{
+    struct heap *silences = &p->devices.silences;
+    struct heap_item *first;
+    while ((first = heap_first(silences)) && first->due <= now.us) {
+        struct instance *i = instance_of_silence(first);
+        if (i->due_silence == INT64_MAX || !p->devices.silence.runs) {
+            heap_remove(silences, first);
+            continue;
+        }
+        ret_due->us = now.us + (i->due_silence - silence_now(&p->devices.silence, now));
+        if (ret_due->us > first->due) {
+            (void)!heap_set(silences, first, ret_due->us);
+        } else if (must_wait(p, i, now)) {
+            (void)!heap_set(silences, first, now.us + DRAIN_IDLE_US / 2);
+        } else {
+            return i;
+        }
+    }
+    return NULL;
+}
+
+static bool is_before(const struct instance *a, struct mono a_due,
+                      const struct instance *b, struct mono b_due)
+{
+    return a_due.us != b_due.us ? a_due.us < b_due.us : instance_order(a, b) <= 0;
+}
+
+/* What is due by then, each at its own moment. */
+void run_timers(struct pipeline *p, struct mono now, size_t most)
+{
+    for (size_t n = 0; n < most; n++) {
+        struct mono due = {0}, due_by_silence = {0};
+        struct instance *i = first_by_timeline(p, now, &due);
+        struct instance *silent = first_by_silence(p, now, &due_by_silence);
+        if (silent && (!i || !is_before(i, due, silent, due_by_silence))) {
+            i = silent;
+            due = due_by_silence;
+            heap_remove(&p->devices.silences, &i->silence);
+        } else if (i) {
+            heap_remove(&i->device->timers, &i->timer);
+        } else {
+            return;
+        }
+        struct instant kept = p->now;
+        set_moment(p, due); /* so that schedule() sees it */
+        gate_advance(p);
+        decide_by_time(p, i, due);
+        gate_settle(p);
+        p->now = kept;
     }
 }
 
+/* What is due before the reading at `to`, each at the moment on the monotonic clock at
+ * which the device's would have shown it. */
 void advance_device(struct pipeline *p, struct device *device, struct wall to)
 {
-    for (uint32_t k = 0; k < device->n_instances; k++) {
-        struct instance *i = device->instances[k];
-        for (size_t n = 0; i->due_wall < to.us && n < ADVANCES_MAX && !is_unread(p, i);
-             n++) {
-            /* The moment on the monotonic clock at which the device's would have shown
-             * it. */
-            struct instant kept = p->now;
-            struct mono at = {device->newest_arrived.us +
-                              (i->due_wall - device->newest.us)};
-            struct moment m = {
-                .now = {i->due_wall},
-                .silence_us = silence_now(&p->devices.silence,
-                                          at.us < kept.mono.us ? at : kept.mono),
-            };
-            set_moment(p, at);
-            decide(p, i, &m);
-            p->now = kept;
+    struct instance *i;
+    while ((i = device_first_due(device)) && i->timer.due < to.us) {
+        i->advances = i->gap == (uint32_t)p->serial ? i->advances + 1 : 1;
+        i->gap = (uint32_t)p->serial;
+        if (i->advances > ADVANCES_MAX || is_unread(p, i)) {
+            postpone(i, to); /* at once, when the reading is in */
+            continue;
         }
+        struct instant kept = p->now;
+        struct mono at = device_moment(device, (struct wall){i->due_wall});
+        struct moment m = {
+            .now = {i->due_wall},
+            .silence_us =
+                silence_now(&p->devices.silence, at.us < kept.mono.us ? at : kept.mono),
+        };
+        set_moment(p, at);
+        decide(p, i, &m);
+        p->now = kept;
     }
 }
 
@@ -306,10 +351,10 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     }
     history_keep(p->history, now.mono);
     p->sink.commit(p->sink.ctx, now.mono);
-    const struct heap_item *first = heap_first(&p->devices.timers);
-    if (first) {
-        sooner(&wake, first->due);
-    }
+    const struct heap_item *timer = heap_first(&p->devices.timers);
+    const struct heap_item *silence = heap_first(&p->devices.silences);
+    sooner(&wake, timer ? timer->due : INT64_MAX);
+    sooner(&wake, silence ? silence->due : INT64_MAX);
     if (p->wants_windows && p->devices.silence.runs) {
         sooner(&wake, now.mono.us + DRAIN_IDLE_US / 2);
     }

@@ -22,25 +22,68 @@ void silence_stop(struct silence_clock *c, struct mono now)
     c->runs = false;
 }
 
-static const struct instance *instance_of(const struct heap_item *timer)
+/* --- timers --- */
+
+static struct instance *instance_of_timer(const struct heap_item *timer)
 {
-    return (const struct instance *)(const void *)((const char *)timer -
-                                                   offsetof(struct instance, timer));
+    return (struct instance *)(void *)((char *)timer - offsetof(struct instance, timer));
 }
 
-/* Of what is due at one time: the same order in every run. */
+struct instance *instance_of_silence(const struct heap_item *silence)
+{
+    return (struct instance *)(void *)((char *)silence -
+                                       offsetof(struct instance, silence));
+}
+
+struct device *device_of_timer(const struct heap_item *timer)
+{
+    return (struct device *)(void *)((char *)timer - offsetof(struct device, timer));
+}
+
+int instance_order(const struct instance *a, const struct instance *b)
+{
+    int order = strcmp(a->device->field, b->device->field);
+    return order != 0 ? order : strcmp(a->rule->id, b->rule->id);
+}
+
+static int by_rule(const struct heap_item *a, const struct heap_item *b)
+{
+    return instance_order(instance_of_timer(a), instance_of_timer(b));
+}
+
+static int by_device(const struct heap_item *a, const struct heap_item *b)
+{
+    return strcmp(device_of_timer(a)->field, device_of_timer(b)->field);
+}
+
 static int by_device_and_rule(const struct heap_item *a, const struct heap_item *b)
 {
-    const struct instance *x = instance_of(a), *y = instance_of(b);
-    int order = strcmp(x->device->field, y->device->field);
-    return order != 0 ? order : strcmp(x->rule->id, y->rule->id);
+    return instance_order(instance_of_silence(a), instance_of_silence(b));
+}
+
+struct instance *device_first_due(struct device *device)
+{
+    struct heap_item *first;
+    while ((first = heap_first(&device->timers))) {
+        struct instance *i = instance_of_timer(first);
+        if (i->due_wall == INT64_MAX) {
+            heap_remove(&device->timers, first);
+        } else if (i->due_wall > first->due) {
+            (void)!heap_set(&device->timers, first, i->due_wall); /* a move cannot fail */
+        } else {
+            return i;
+        }
+    }
+    return NULL;
 }
 
 void devices_init(struct devices *d, struct ruleset *rules,
                   const struct rules_hooks *hooks)
 {
-    *d = (struct devices){
-        .rules = rules, .hooks = hooks, .timers = {.tie = by_device_and_rule}};
+    *d = (struct devices){.rules = rules,
+                          .hooks = hooks,
+                          .timers = {.tie = by_device},
+                          .silences = {.tie = by_device_and_rule}};
 }
 
 /* --- instances --- */
@@ -72,7 +115,8 @@ static struct instance *instance_new(struct devices *d, struct device *device,
 
 static void instance_free(struct devices *d, struct instance *i)
 {
-    heap_remove(&d->timers, &i->timer);
+    heap_remove(&i->device->timers, &i->timer);
+    heap_remove(&d->silences, &i->silence);
     for (size_t m = 0; m < i->rule->n_metrics; m++) {
         if (i->series[m]) {
             d->hooks->close(i->series[m]);
@@ -221,6 +265,7 @@ static enum brink_status rebind(struct devices *d, struct device *device)
     struct text tenant = text_of(device->tenant), id = text_of(device->id);
     struct text site = text_of(device->site);
     enum brink_status status = BRINK_OK;
+    device->timers.tie = by_rule;
     device->longest_us = 0;
     device->n_silent = 0;
     for (size_t k = 0; k < d->rules->n_rules; k++) {
@@ -344,6 +389,8 @@ static void drop_instances(struct devices *d, struct device *device)
     for (uint32_t i = 0; i < device->n_instances; i++) {
         instance_free(d, device->instances[i]);
     }
+    heap_remove(&d->timers, &device->timer);
+    heap_finish(&device->timers);
     free(device->instances);
     free(device->uses);
     device->instances = NULL;
@@ -363,7 +410,8 @@ bool device_unbind(struct devices *d, struct device *device)
     for (uint32_t i = 0; i < device->n_instances; i++) {
         struct instance *in = device->instances[i];
         if (in->alert.phase != ALERT_INACTIVE || in->alert.cooldown_until.us != 0 ||
-            in->timer.place != 0 || in->stored || in->due_silence != INT64_MAX) {
+            in->timer.place != 0 || in->silence.place != 0 || in->stored ||
+            in->due_silence != INT64_MAX) {
             return false;
         }
         for (size_t h = 0; h < in->rule->n_held; h++) {
@@ -532,6 +580,7 @@ void devices_finish(struct devices *d)
     map_finish(&d->by_field);
     map_finish(&d->tenants);
     heap_finish(&d->timers);
+    heap_finish(&d->silences);
 }
 
 struct instance *device_instance(const struct device *device, struct text rule)

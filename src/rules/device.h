@@ -82,7 +82,8 @@ struct held {
 
 #define NOT_UNKNOWN INT64_MIN
 struct instance {
-    struct heap_item timer; /* due: monotonic microseconds */
+    struct heap_item timer;   /* among its device's; due: on the device's timeline */
+    struct heap_item silence; /* among all that count silence; due: monotonic us */
     struct device *device;
     const struct rule *rule;
     struct alert_state alert;
@@ -96,6 +97,8 @@ struct instance {
     struct heap_item withheld;   /* ... and its place there */
     struct inhibit_mark *marks;  /* what its alert holds back; the gate's */
     struct acknowledgement *ack; /* of its alert; or NULL */
+    uint32_t gap, advances;      /* the gap between two readings that it was last
+                                    evaluated in by time alone, and how often */
     bool stored;                 /* the outbox holds a state for it */
     bool renewing;               /* the owner's: its lists start anew */
     bool decided; /* on its newest reading: what came while Valkey was away is not */
@@ -117,7 +120,9 @@ struct device {
     struct tenant *owner;
     char *tenant, *id;
     struct rate rate;
-    char *site; /* NULL: never said */
+    struct heap_item timer; /* when the first of its timers is due: monotonic us */
+    struct heap timers;     /* of its instances, on its timeline */
+    char *site;             /* NULL: never said */
     struct device_label *labels;
     uint32_t n_labels;
     char *field;        /* "tenant/device", the key in the registry and in Valkey */
@@ -161,7 +166,11 @@ struct devices {
     uint32_t limit, tenant_limit; /* of devices, in all and of one tenant; 0: none */
     struct ruleset *rules;
     const struct rules_hooks *hooks;
-    struct heap timers;
+    /* A reading moves its device's timeline, and with it all timers there; so they are
+     * kept by device, and of each only the first is looked at. Any place may be earlier
+     * than need be: it is looked at again when it comes up. */
+    struct heap timers;   /* devices */
+    struct heap silences; /* instances */
     struct silence_clock silence;
     struct device *dirty; /* to be saved */
     size_t n_instances;
@@ -198,6 +207,14 @@ bool device_unbind(struct devices *d, struct device *device);
  * E_NOMEM: some instances could not be made; they come with the device's next message. */
 enum brink_status devices_set_rules(struct devices *d,
                                     struct ruleset *rules) BRINK_MUST_CHECK;
+
+/* The instance whose timer is the first, its place no earlier than its due_wall; NULL:
+ * none has one. */
+struct instance *device_first_due(struct device *device);
+struct instance *instance_of_silence(const struct heap_item *silence);
+struct device *device_of_timer(const struct heap_item *timer);
+/* Of what is due at one time, the first: the same order in every run. <0, 0, >0. */
+int instance_order(const struct instance *a, const struct instance *b);
 
 struct cell *device_cell(const struct device *device,
                          uint32_t metric); /* NULL: no rule of it uses the metric */

@@ -11,6 +11,11 @@ struct wall device_now(const struct device *device, struct mono now)
     return (struct wall){device->newest.us + (since > 0 ? since : 0)};
 }
 
+struct mono device_moment(const struct device *device, struct wall at)
+{
+    return (struct mono){device->newest_arrived.us + (at.us - device->newest.us)};
+}
+
 int64_t device_clock_moved(const struct device *device, const struct message *m)
 {
     if (!m->at_is_arrival || device->newest.us == INT64_MIN ||
@@ -21,6 +26,13 @@ int64_t device_clock_moved(const struct device *device, const struct message *m)
     int64_t most = ARRIVAL_STEP_US + (device->by_arrival ? 0 : TIME_AHEAD_US_MAX);
     int64_t ahead = device_now(device, m->arrived).us - m->at.us;
     return ahead > most ? -ahead : 0;
+}
+
+/* Of all instances of a device at once, so that their order stays. */
+static void shift_timer(struct instance *i, int64_t by_us)
+{
+    i->due_wall += i->due_wall != INT64_MAX ? by_us : 0;
+    i->timer.due += i->timer.place != 0 ? by_us : 0;
 }
 
 void device_shift(const struct devices *d, struct device *device, int64_t by_us)
@@ -37,7 +49,7 @@ void device_shift(const struct devices *d, struct device *device, int64_t by_us)
                 d->hooks->shift(in->series[m], by_us);
             }
         }
-        in->due_wall += in->due_wall != INT64_MAX ? by_us : 0;
+        shift_timer(in, by_us);
     }
     for (uint32_t c = 0; c < device->n_cells; c++) {
         if (device->cells[c].at.us > INT64_MIN) {
@@ -82,6 +94,7 @@ void device_restart_at(struct devices *d, struct device *device, struct wall at,
             struct wall cooldown_until = in->alert.cooldown_until;
             in->alert = (struct alert_state){.cooldown_until = cooldown_until};
         }
+        shift_timer(in, delta);
         memset(in->held, 0, in->rule->n_held * sizeof *in->held);
         for (size_t m = 0; m < in->rule->n_metrics; m++) {
             if (in->series[m]) {

@@ -11,6 +11,10 @@
 /* "Now" on the device's timeline (SPEC 4.5). Before its first reading: INT64_MIN. */
 struct wall device_now(const struct device *device, struct mono now);
 
+/* The monotonic moment at which the device's timeline shows `at`. Not before its first
+ * reading. */
+struct mono device_moment(const struct device *device, struct wall at);
+
 /* A timeline of arrivals runs along with the gateway's clock, whose corrections are not
  * the device's affair: by how much is the device's past to move so that this message,
  * timed by its arrival, is not older than it (a gateway that started with a clock that is

@@ -19,7 +19,7 @@ static void check_against(const struct heap *h, const struct heap_item *items)
                    "item %zu does not know its place", i);
         }
     }
-    expect(h->n == in, "%zu in the heap, %zu items say so", h->n, in);
+    expect(h->n == in, "%u in the heap, %zu items say so", h->n, in);
     expect(in == 0 ? heap_first(h) == NULL : heap_first(h)->due == first,
            "not the earliest");
 }

@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "gateway/subscriptions.h"
+#include "ingest/policer.h"
 
 #define STATUS_TAG UINT64_MAX /* of the status message; filters have their index */
 #define STOP_TIMEOUT_US (2 * US_PER_S) /* for the status and the disconnect at a stop */
@@ -27,6 +28,7 @@ struct session {
     bool connected, subscribed;
     struct subscriptions subscriptions;
     size_t given_up; /* of those, as last told */
+    struct policer policer;
 };
 
 static uint32_t packet_bytes_max(const struct config *c)
@@ -63,10 +65,15 @@ static void on_message(void *ctx, struct text topic, struct text payload, int qo
                        bool retained)
 {
     struct session *s = ctx;
+    struct mono now = s->clock->mono(s->clock->ctx);
+    if (!policer_admits(&s->policer, topic, now)) {
+        count(COUNT_MESSAGES);
+        count(COUNT_DROP_DEVICE_RATE);
+        return;
+    }
     /* The inbox is closed only after this connection is gone; a topic too long for MQTT
      * cannot come. */
-    (void)!inbox_put(s->inbox, topic, payload, qos, retained,
-                     s->clock->mono(s->clock->ctx));
+    (void)!inbox_put(s->inbox, topic, payload, qos, retained, now);
 }
 
 static void on_event(void *ctx)
@@ -103,6 +110,7 @@ enum brink_status session_new(const struct config *config, struct inbox *inbox,
     s->clock = clock;
     s->subscriptions.n_servers = config->mqtt.n_servers;
     s->inbox = inbox;
+    atomic_init(&s->policer.per_second, config->limits.device_rate);
     s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->online = status_text(ONLINE, config->gateway.id);
     s->offline = status_text(OFFLINE, config->gateway.id);
@@ -319,6 +327,7 @@ void session_step(struct session *s, struct mono now, struct mono *ret_wake)
 enum brink_status session_reload(struct session *s, const struct config *config)
 {
     s->config = config;
+    atomic_store(&s->policer.per_second, config->limits.device_rate);
     mqtt_client_announce(s->client, packet_bytes_max(config));
     enum brink_status status = subscriptions_want(&s->subscriptions, config);
     on_event(s); /* the next step asks */

@@ -1,6 +1,7 @@
 /* load drive ... : publishes the workload (work.h) and checks every alert that comes
  * back; SIGTERM ends the publishing early. load null ...  : a gateway that does nothing
  * but answer each 99 with an alert: what broker and generator cost by themselves.
+ * load flood --rate R ... : one more device that sends as fast as that, until SIGTERM.
  * load print ... : the readings that `drive` would publish, "topic payload" a line.
  *
  * Closed loop (no --rate): never more than --window readings ahead of the newest one that
@@ -172,9 +173,9 @@ static void *receive(void *ctx)
 
 /* --- what goes out --- */
 
-static void flush_all(struct wire *wires)
+static void flush_all(struct wire *wires, int n)
 {
-    for (int c = 0; c < o.connections; c++) {
+    for (int c = 0; c < n; c++) {
         wire_flush(&wires[c]);
         while (wires[c].unacknowledged > 0 && wire_read(&wires[c], 0, NULL, NULL)) {}
     }
@@ -192,7 +193,7 @@ static bool wait_below(uint64_t i, struct wire *wires)
     int64_t began = now_ns();
     for (bool flushed = false; i > atomic_load(&answered) + o.window; flushed = true) {
         if (!flushed) {
-            flush_all(wires);
+            flush_all(wires, o.connections);
         }
         pause_us(50);
         if (now_ns() - began > o.patience_s * INT64_C(1000000000)) {
@@ -259,12 +260,12 @@ static bool publish_all(struct wire *wires, uint64_t from, uint64_t to, double r
             *ret_late_ns = late > *ret_late_ns ? late : *ret_late_ns;
             publish(wires, i, due_ns < now_ns() ? due_ns : now_ns());
         }
-        flush_all(wires);
+        flush_all(wires, o.connections);
         int64_t next = began + (tick + 1) * 1000000;
         struct timespec until = {next / 1000000000, next % 1000000000};
         (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     }
-    flush_all(wires);
+    flush_all(wires, o.connections);
     return true;
 }
 
@@ -342,6 +343,7 @@ static int drive(void)
     }
     atomic_store(&stop, true);
     (void)pthread_join(thread, NULL);
+    free(wires);
     qsort(latencies, n_latencies, sizeof *latencies, by_size);
     printf("{\"messages\": %llu, \"rate\": %.0f, \"lost\": %llu, \"false\": %llu, "
            "\"answering\": %s, "
@@ -363,6 +365,34 @@ static int drive(void)
     printf("}}\n");
     return answering && atomic_load(&awaited) == 0 && atomic_load(&unexpected) == 0 ? 0
                                                                                     : 1;
+}
+
+/* Raises no alert; says how many it sent and how fast. */
+static int flood(void)
+{
+    static struct wire w;
+    static const char topic[] = "bench/flood/telemetry";
+    char payload[WORK_PAYLOAD_BYTES];
+    const struct work calm = {.devices = 1, .warm = UINT32_MAX};
+    int64_t began = now_ns(), taken = 0;
+    wire_open(&w, o.port, o.id);
+    while (!enough) {
+        int64_t due = (int64_t)((double)(now_ns() - began) / 1e9 * o.rate);
+        for (; taken < due && !enough; taken++) {
+            struct wire_message m = {topic, payload, sizeof topic - 1,
+                                     work_payload(&calm, 0, (uint32_t)taken, payload)};
+            while (o.qos > 0 && w.unacknowledged >= UNACKNOWLEDGED_MAX && !enough) {
+                wire_flush(&w);
+                (void)wire_read(&w, 100, NULL, NULL);
+            }
+            wire_publish(&w, &m, o.qos);
+        }
+        flush_all(&w, 1);
+        pause_us(500);
+    }
+    printf("{\"messages\": %lld, \"rate\": %.0f}\n", (long long)taken,
+           (double)taken * 1e9 / (double)(now_ns() - began));
+    return 0;
 }
 
 static void end_early(int signal_number)
@@ -423,7 +453,7 @@ static _Noreturn void be_null(void)
 static int usage(void)
 {
     fputs(
-        "usage: load drive|print|null [--port P] [--qos 0|1] [--id CLIENT]\n"
+        "usage: load drive|flood|print|null [--port P] [--qos 0|1] [--id CLIENT]\n"
         "  drive: [--messages N] [--devices N] [--warm READINGS] [--first K] [--rate R]\n"
         "         [--window READINGS] [--hot-window SECONDS] [--opens-only]\n"
         "         [--connections N] [--patience SECONDS] [--pid NAME=PID]...\n",
@@ -510,6 +540,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[optind], "drive") == 0) {
         (void)signal(SIGTERM, end_early);
         return drive();
+    }
+    if (strcmp(argv[optind], "flood") == 0) {
+        (void)signal(SIGTERM, end_early);
+        return flood();
     }
     if (strcmp(argv[optind], "print") == 0) {
         return print();

@@ -109,7 +109,7 @@ def run(folder, times, seed, say=print):
                 reloads.one()
         found = site.end_load()
         points = site.check_windows(found["messages"])
-        site.well()
+        site.end()
         usage.check_flat(looks, say, usage.GROWTH if times >= 3 * WARM else usage.ROUGHLY)
         say(f"{reloads.applied} reloads applied, {reloads.refused} refused, {found['messages']} readings at "
             f"{found['rate']:.0f}/s, {found['alerts']} alerts of rules that stayed and none missing or false, "

@@ -17,8 +17,12 @@
 
 #include "base/number.h"
 
+/* Of one array in an answer. HSCAN and the script give far fewer. */
+#define REPLY_ELEMENTS_MAX (1 << 20)
+
 struct connection {
     redisContext *context;
+    redisReplyObjectFunctions functions; /* what builds answers */
     struct connection_facts facts;
     char sha[SCRIPT_SHA_BYTES + 1];
 };
@@ -69,6 +73,44 @@ size_t reply_count(const struct reply *r)
 const struct reply *reply_at(const struct reply *r, size_t i)
 {
     return (const struct reply *)(const void *)reply_of(r)->element[i];
+}
+
+/* --- building answers --- */
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+/* As hiredis' own, but that a dozen bytes cannot have it reserve 16 GiB. */
+static void *create_array(const redisReadTask *task, array_size elements)
+{
+    if (elements > REPLY_ELEMENTS_MAX) {
+        return NULL;
+    }
+    redisReply *r = calloc(1, sizeof *r);
+    if (r && elements > 0) {
+        r->element = calloc((size_t)elements, sizeof *r->element);
+    }
+    if (!r || (elements > 0 && !r->element)) {
+        free(r);
+        return NULL;
+    }
+    r->type = task->type;
+    r->elements = (size_t)elements;
+    if (task->parent) {
+        ((redisReply *)task->parent->obj)->element[task->idx] = r;
+    }
+    return r;
+}
+
+static void limit_answers(struct connection *c)
+{
+    redisReader *reader = c->context->reader;
+    c->functions = *reader->fn;
+    c->functions.createArray = create_array;
+    reader->fn = &c->functions;
 }
 
 /* --- INFO --- */
@@ -324,6 +366,7 @@ enum brink_status connection_open(const struct connection_target *target, char *
         goto fail;
     }
     (void)fcntl(c->context->fd, F_SETFD, FD_CLOEXEC);
+    limit_answers(c);
     if (redisSetTimeout(c->context, timeout) != REDIS_OK) {
         say_context(reason, c->context);
         goto fail;

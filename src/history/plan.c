@@ -216,7 +216,7 @@ bool series_merge(struct series *s)
             return false;
         }
     }
-    struct points batch = {h->extra.p + held, h->extra.n - held, 0};
+    struct points batch = {h->extra.p ? h->extra.p + held : NULL, h->extra.n - held, 0};
     if (points_sort(&batch) != BRINK_OK) {
         return false;
     }

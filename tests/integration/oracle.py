@@ -168,7 +168,7 @@ def function(fn, points, p, min_points):
     elif fn == "range":
         result = max(values) - min(values)
     elif fn == "stddev":
-        result = statistics.stdev(values) if n > 1 else None
+        result = (statistics.stdev(values) or None) if n > 1 else None  # 0 is unknown: SPEC 4.3
     elif fn == "median":
         result = statistics.median(values)
     elif fn == "percentile":

@@ -54,17 +54,19 @@ def rules_of(kind):
 
 
 class Lane:
-    def __init__(self, folder, kind_name, seed, say=print):
+    def __init__(self, folder, kind_name, seed, plant=Plant, n_rules=None, devices_each=3):
+        """n_rules: only so many of the oracle's, drawn by the seed. devices_each: of each kind of the stream's."""
         self.kind = KINDS[kind_name]
         self.rng = random.Random(seed)
-        self.say = say
         rules = rules_of(self.kind)
-        self.stream = stream.Stream(self.rng.getrandbits(32), devices_each=3, whole=True,
+        if n_rules:
+            rules = [rules[i] for i in sorted(self.rng.sample(range(len(rules)), n_rules))]
+        self.stream = stream.Stream(self.rng.getrandbits(32), devices_each=devices_each, whole=True,
                                     arrays="BRINK_CRASH_ARRAYS" in os.environ)
         self.oracle = oracle.Oracle(rules, stream.MAPPINGS)
         self.loose = {r.id for r in rules if uses_window(r.when)} if not self.kind.windows else set()
         self.rule_text = stream.rule_file(rules)
-        self.plant = Plant(folder, self.rule_text)
+        self.plant = plant(folder, self.rule_text)
         self.kills = collections.Counter()
         self.moments = collections.Counter()
         self.messages = self.events = self.repeats = self.compactions = 0
@@ -199,6 +201,10 @@ class Lane:
                 self.plant.brink.wait_ready(60)  # a signal before that would end the process in its cradle
             moment()
         self.feed(0.05)
+        self.settle()
+
+    def settle(self):
+        """Waits until all that was sent is applied, and judges."""
         self.plant.fence()
         self.settle_windows()
         if self.store_was_down:

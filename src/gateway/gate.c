@@ -7,6 +7,36 @@
 #include "base/counters.h"
 #include "gateway/engine.h"
 
+struct ranked_rule {
+    unsigned rank; /* above that of what holds it back */
+    struct rule *rule;
+};
+
+/* What explains others comes before them; else the ids decide, since addresses and the
+ * order of files do not stay. */
+static int by_rank(const void *a, const void *b)
+{
+    const struct ranked_rule *x = a, *y = b;
+    return x->rank != y->rank ? (x->rank > y->rank) - (x->rank < y->rank)
+                              : strcmp(x->rule->id, y->rule->id);
+}
+
+static enum brink_status order_rules(struct gate_plan *plan, const struct ruleset *rules)
+{
+    plan->order = calloc(rules->n_rules ? rules->n_rules : 1, sizeof *plan->order);
+    if (!plan->order) {
+        return BRINK_E_NOMEM;
+    }
+    plan->n_order = rules->n_rules;
+    for (size_t k = 0; k < rules->n_rules; k++) {
+        const struct inhibit_role *role =
+            inhibition_role(&plan->inhibition, text_of(rules->rules[k]->id));
+        plan->order[k] = (struct ranked_rule){role ? role->rank : 0, rules->rules[k]};
+    }
+    qsort(plan->order, plan->n_order, sizeof *plan->order, by_rank);
+    return BRINK_OK;
+}
+
 enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config,
                                  const struct ruleset *rules)
 {
@@ -19,6 +49,7 @@ enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *co
     status = status ? status : maintenances_init(&plan->maintenances, config);
     status =
         status ? status : inhibition_init(&plan->inhibition, config, ids, rules->n_rules);
+    status = status ? status : order_rules(plan, rules);
     free(ids);
     if (status) {
         gate_plan_finish(plan);
@@ -30,6 +61,7 @@ void gate_plan_finish(struct gate_plan *plan)
 {
     maintenances_finish(&plan->maintenances);
     inhibition_finish(&plan->inhibition);
+    free(plan->order);
 }
 
 static void drop_marks(struct pipeline *p)
@@ -413,12 +445,11 @@ void gate_take_plan(struct pipeline *p, struct gate_plan *plan)
     gate_plan_finish(&g->plan);
     g->plan = *plan;
     g->has_orphans = true;
-    for (size_t k = 0; k < p->rules->n_rules; k++) {
-        struct rule *r = p->rules->rules[k];
-        const struct inhibit_role *role =
-            inhibition_role(&g->plan.inhibition, text_of(r->id));
-        r->rank = role ? role->rank : 0;
+    for (size_t k = 0; k < g->plan.n_order; k++) {
+        g->plan.order[k].rule->rank = (unsigned)k;
     }
+    free(g->plan.order);
+    g->plan.order = NULL;
 }
 
 /* --- silences --- */

@@ -41,6 +41,8 @@ struct ruleset;
 struct gate_plan {
     struct maintenances maintenances;
     struct inhibition inhibition;
+    struct ranked_rule *order; /* all rules, as a message's are evaluated; NULL: taken */
+    size_t n_order;
 };
 enum brink_status gate_plan_init(struct gate_plan *plan, const struct config *config,
                                  const struct ruleset *rules) BRINK_MUST_CHECK;

@@ -6,6 +6,8 @@
 
 #include "base/counters.h"
 
+#define SORTED_BY_HAND_MAX 16 /* rules that a message touches */
+
 static const struct window *window_of(const struct series *s)
 {
     return series_window(s);
@@ -342,14 +344,32 @@ static void move_timeline(struct device *device, const struct message *m)
     device->has_reading = device->has_reading || reading;
 }
 
-static int by_rule(const void *a, const void *b)
+static unsigned rank_of(const struct instance *i)
 {
-    /* What explains others comes before them; else the ids decide, since addresses and
-     * the order of files do not stay. */
-    const struct rule *x = (*(struct instance *const *)a)->rule,
-                      *y = (*(struct instance *const *)b)->rule;
-    return x->rank != y->rank ? (x->rank > y->rank) - (x->rank < y->rank)
-                              : strcmp(x->id, y->id);
+    return i->rule->rank;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    unsigned x = rank_of(*(struct instance *const *)a),
+             y = rank_of(*(struct instance *const *)b);
+    return (x > y) - (x < y);
+}
+
+static void sort_touched(struct pipeline *p)
+{
+    if (p->n_touched > SORTED_BY_HAND_MAX) {
+        qsort(p->touched, p->n_touched, sizeof(struct instance *), by_rank);
+        return;
+    }
+    for (size_t n = 1; n < p->n_touched; n++) { /* a few, mostly in order */
+        struct instance *i = p->touched[n];
+        size_t at = n;
+        for (; at > 0 && rank_of(p->touched[at - 1]) > rank_of(i); at--) {
+            p->touched[at] = p->touched[at - 1];
+        }
+        p->touched[at] = i;
+    }
 }
 
 static void apply_message(struct pipeline *p, const struct staged_message *s)
@@ -379,9 +399,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
             touch(p, device->instances[k]);
         }
     }
-    if (p->n_touched > 1) {
-        qsort(p->touched, p->n_touched, sizeof(struct instance *), by_rule);
-    }
+    sort_touched(p);
     for (size_t t = 0; t < p->n_touched; t++) {
         if (!p->touched[t]->evaluated) {
             (void)catch_up(p, p->touched[t]);

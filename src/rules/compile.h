@@ -42,8 +42,8 @@ struct silence_bound {
 /* One block of memory (pack.h): there may be many. */
 struct rule {
     unsigned references;
-    unsigned rank; /* of the rules that a message touches, those of lower rank are first;
-                      its user's */
+    unsigned rank; /* place in the order in which the rules that a message touches are
+                      evaluated; its user's */
     const char *id;
     struct template *message; /* NULL: the default */
     const char *name;         /* may be the id itself */

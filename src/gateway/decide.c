@@ -124,6 +124,31 @@ static bool no_later(struct heap *h, struct heap_item *item, int64_t due)
     return is_set || heap_set(h, item, due) == BRINK_OK;
 }
 
+/* The device's own clock may run ahead of ours (a backlog): what is due by it moves
+ * along. */
+void pull_timers(struct pipeline *p, struct device *device)
+{
+    const struct heap_item *first = heap_first(&device->timers);
+    if (first && !no_later(&p->devices.timers, &device->timer,
+                           device_moment(device, (struct wall){first->due}).us)) {
+        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
+                    "no memory for a device's timers, they wait for its next message",
+                    LOG_S("device", device->id));
+    }
+}
+
+/* Its places among the timers: for due_wall, and a monotonic time. */
+static void place_timers(struct pipeline *p, struct instance *i, int64_t at)
+{
+    if (!no_later(&i->device->timers, &i->timer, i->due_wall) ||
+        !no_later(&p->devices.silences, &i->silence, at)) {
+        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
+                    "no memory for a timer, ignoring it", LOG_S("rule", i->rule->id),
+                    LOG_S("device", i->device->id));
+    }
+    pull_timers(p, i->device);
+}
+
 /* When the instance is due by time alone after a moment, in the units of both clocks that
  * matter to it, and its places among the timers. */
 static void schedule_after(struct pipeline *p, struct instance *i, struct wall after,
@@ -146,26 +171,7 @@ static void schedule_after(struct pipeline *p, struct instance *i, struct wall a
 
     bool runs = i->due_silence != INT64_MAX && p->devices.silence.runs;
     int64_t at = runs ? now.us + (i->due_silence - silence) : INT64_MAX;
-    if (!no_later(&i->device->timers, &i->timer, i->due_wall) ||
-        !no_later(&p->devices.silences, &i->silence, at)) {
-        log_limited(&p->limit_memory, now, LOG_LEVEL_ERROR,
-                    "no memory for a timer, ignoring it", LOG_S("rule", r->id),
-                    LOG_S("device", i->device->id));
-    }
-    pull_timers(p, i->device);
-}
-
-/* The device's own clock may run ahead of ours (a backlog): what is due by it moves
- * along. */
-void pull_timers(struct pipeline *p, struct device *device)
-{
-    const struct heap_item *first = heap_first(&device->timers);
-    if (first && !no_later(&p->devices.timers, &device->timer,
-                           device_moment(device, (struct wall){first->due}).us)) {
-        log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
-                    "no memory for a device's timers, they wait for its next message",
-                    LOG_S("device", device->id));
-    }
+    place_timers(p, i, at);
 }
 
 /* It was evaluated just now. */
@@ -178,6 +184,15 @@ static void schedule(struct pipeline *p, struct instance *i)
 void schedule_anew(struct pipeline *p, struct instance *i)
 {
     schedule_after(p, i, (struct wall){0}, INT64_MIN);
+}
+
+void schedule_now(struct pipeline *p, struct instance *i)
+{
+    struct wall now = device_now(i->device, p->now.mono);
+    if (now.us != INT64_MIN && now.us < i->due_wall) {
+        i->due_wall = now.us;
+        place_timers(p, i, INT64_MAX);
+    }
 }
 
 void schedule_device(struct pipeline *p, struct device *device)

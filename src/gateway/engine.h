@@ -92,6 +92,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m);
  * moment; by another rule) is looked at now, once. */
 void schedule_anew(struct pipeline *p, struct instance *i);
 void pull_timers(struct pipeline *p, struct device *device);
+void schedule_now(struct pipeline *p, struct instance *i); /* in any case */
 void store_state(struct pipeline *p, struct instance *i);
 void schedule_device(struct pipeline *p, struct device *device);
 void close_leaving(struct pipeline *p, struct instance *i, const char *reason);

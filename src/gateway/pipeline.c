@@ -67,6 +67,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
         .leaving = leaving,
     };
     devices_init(&p->devices, rules, &p->hooks);
+    p->devices.unread = history_is_kept(history);
     history_keeps_devices(history, keep_all_devices, p);
     apply_limits(p);
     gate_init(p, now);

@@ -131,6 +131,19 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     saved_alert_finish(&saved);
 }
 
+/* What held() could not say of devices that were heard before is to be said now. */
+static void look_at_held(struct pipeline *p)
+{
+    struct device *device;
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        for (uint32_t k = 0; device->heard && k < device->n_instances; k++) {
+            if (device->instances[k]->rule->n_held > 0) {
+                schedule_now(p, device->instances[k]);
+            }
+        }
+    }
+}
+
 /* One device's line from Valkey. */
 void restore_device(void *ctx, struct text field, struct text value)
 {
@@ -141,6 +154,8 @@ void restore_device(void *ctx, struct text field, struct text value)
     enum brink_status why;
     if (!field.p) {
         p->devices_loaded = true;
+        p->devices.unread = false;
+        look_at_held(p);
         return;
     }
     if (text_equal(field, TEXT(GATEWAY_FIELD))) {

@@ -78,6 +78,7 @@ struct use {
 struct held {
     struct wall onset, unknown_since; /* 0: none */
     bool complete;
+    bool broken; /* was false in this run: what is stored of it plays no part any more */
 };
 
 #define NOT_UNKNOWN INT64_MIN
@@ -173,6 +174,7 @@ struct devices {
     struct heap silences; /* instances */
     struct silence_clock silence;
     struct device *dirty; /* to be saved */
+    bool unread; /* the store's lines of them: since when something holds is not known */
     size_t n_instances;
 };
 

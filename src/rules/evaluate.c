@@ -83,7 +83,7 @@ static enum truth held(void *ctx, const struct expr *e, enum truth now)
         return now == TRUTH_TRUE && h->complete ? TRUTH_TRUE : TRUTH_UNKNOWN;
     }
     if (now == TRUTH_FALSE) {
-        *h = (struct held){0};
+        *h = (struct held){.broken = true};
         return TRUTH_FALSE;
     }
     if (now == TRUTH_UNKNOWN) {
@@ -103,6 +103,11 @@ static enum truth held(void *ctx, const struct expr *e, enum truth now)
         struct wall at = m->by_reading ? m->at : m->now;
         h->complete = at.us - h->onset.us >= e->width_us &&
                       (m->by_reading || lasts_by_time(c, e->left));
+    }
+    bool unread = c->devices->unread && !c->instance->device->restored;
+    if (!h->complete && !h->broken && unread) {
+        c->store_unknown = true;
+        return TRUTH_UNKNOWN;
     }
     return h->complete ? TRUTH_TRUE : TRUTH_FALSE;
 }

@@ -187,7 +187,27 @@ static void apply_value(const struct devices *d, struct device *device, struct t
     }
 }
 
-static void apply_timer(struct device *device, bool pending, struct text id,
+/* What is stored of a held() goes on, also where this run has looked at it already and
+ * found it true ever since. */
+static void take_held(struct held *h, struct held stored)
+{
+    if (h->broken) {
+        return;
+    }
+    if (h->onset.us != 0) {
+        if (stored.unknown_since.us != 0 && h->onset.us > stored.unknown_since.us) {
+            stored.onset.us += h->onset.us - stored.unknown_since.us;
+        }
+        if (stored.onset.us >= h->onset.us) {
+            return;
+        }
+        stored.unknown_since = h->unknown_since;
+        stored.complete = stored.complete || h->complete;
+    }
+    *h = stored;
+}
+
+static void apply_timer(struct device *device, bool pending, bool fresh, struct text id,
                         struct text rest)
 {
     struct instance *in = device_instance(device, id);
@@ -199,14 +219,15 @@ static void apply_timer(struct device *device, bool pending, struct text id,
         !to_int(fields_cut(&rest, '@'), &unknown) || !to_int(rest, &complete)) {
         return;
     }
-    if (pending && in->alert.phase == ALERT_INACTIVE) {
+    if (pending && fresh && in->alert.phase == ALERT_INACTIVE) {
         in->alert.phase = ALERT_PENDING;
         in->alert.onset.us = onset;
         in->alert.unknown_since.us = unknown;
         in->alert.complete = complete != 0;
-    } else if (!pending && slot >= 0 && (size_t)slot < in->rule->n_held &&
-               in->held[slot].onset.us == 0) {
-        in->held[slot] = (struct held){{onset}, {unknown}, complete != 0};
+    } else if (!pending && slot >= 0 && (size_t)slot < in->rule->n_held && onset != 0) {
+        take_held(&in->held[slot], (struct held){.onset = {onset},
+                                                 .unknown_since = {unknown},
+                                                 .complete = complete != 0});
     }
 }
 
@@ -322,8 +343,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             apply_value(d, device, name, value, silence, since_saved);
         } else if (key.p[0] == 'u' && fresh) {
             apply_unknown(device, name, value, silence, since_saved);
-        } else if ((key.p[0] == 'p' || key.p[0] == 'h') && fresh) {
-            apply_timer(device, key.p[0] == 'p', name, value);
+        } else if (key.p[0] == 'p' || key.p[0] == 'h') {
+            apply_timer(device, key.p[0] == 'p', fresh, name, value);
         }
     }
     return status;

@@ -163,6 +163,51 @@ START_TEST(test_time_unknown_counts_across_restarts)
 }
 END_TEST
 
+/* A start without Valkey does not know since when a condition holds: held() is unknown
+ * until the devices are read back, and then goes on from where it was (SPEC 5.4, 5.6). */
+START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
+{
+    struct world w;
+    char aside[128];
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: 'x > 5 and not held(x > 2, 1m)'}\n"
+                   "  - {id: b, when: 'x > 5 and not held(x > 5, 1m)'}\n"
+                   "  - {id: c, when: 'held(x > 2, 2m)'}\n"
+                   "  - {id: d, when: 'held(x > 3, 2m)'}\n");
+    for (int i = 0; i < 4; i++) {
+        say(&w, "d1", NULL, 4);
+        say(&w, "d2", NULL, 4);
+        pass(&w, 30 * S);
+    }
+    ck_assert_str_eq(told(&w), "");
+    snprintf(aside, sizeof aside, "%s.aside", server.socket);
+    ck_assert_int_eq(rename(server.socket, aside), 0);
+    w.valkey = NULL; /* the start does not wait for it */
+    world_restart_after(&w, -30 * S);
+    say(&w, "d1", NULL, 3);
+    pass(&w, S);
+    say(&w, "d1", NULL, 7); /* b was false: what was before does not matter */
+    say(&w, "d2", NULL, 7);
+    ck_assert_str_eq(told(&w), "OPEN b d1\n");
+    pass(&w, 20 * S);
+    ck_assert_int_eq(rename(aside, server.socket), 0);
+    for (int n = 0; !pipeline_is_loaded(w.pipeline); n++) {
+        ck_assert_int_lt(n, 1000);
+        history_wait_connected(w.history, 5 * S);
+        pass(&w, US_PER_MS);
+    }
+    ck_assert_str_eq(told(&w), "OPEN b d2\n"); /* nothing is stored of that */
+    say(&w, "d1", NULL, 7);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 15 * S);
+    say(&w, "d1", NULL, 7); /* d was interrupted by the 3 */
+    ck_assert_str_eq(told(&w), "OPEN c d1\n");
+    world_end(&w);
+}
+END_TEST
+
 static void expect_same(char *expected, char *got)
 {
     size_t same = 0;
@@ -258,6 +303,7 @@ int main(void)
     t = tcase_create("windows");
     tcase_set_timeout(t, 120);
     tcase_add_unchecked_fixture(t, start_server, stop_server);
+    tcase_add_test(t, test_held_is_unknown_until_the_devices_are_read_back);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0, 2);
     suite_add_tcase(suite, t);
     return run_tap(suite);

@@ -45,6 +45,7 @@ struct pipeline {
 
     struct staged_message *messages;
     size_t n_messages, cap_messages;
+    struct wall newest_staged; /* the latest of their times */
     struct staged_value *values;
     size_t n_values, cap_values;
     struct touch *touches;

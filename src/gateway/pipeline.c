@@ -174,6 +174,33 @@ static bool stage_value(struct pipeline *p, const struct message *m,
     return true;
 }
 
+/* How far the device's timeline will be when what is staged of it is applied, as
+ * move_timeline() has it. Looked for only where that can matter to a message: it is older
+ * than anything that is staged by more than its device's windows, or nothing led its
+ * timeline yet. */
+static struct wall staged_newest(const struct pipeline *p, const struct device *device,
+                                 const struct message *m)
+{
+    struct wall newest = device->newest;
+    bool has_reading = device->has_reading;
+    if (has_reading && m->at.us >= p->newest_staged.us - device->longest_us) {
+        return newest;
+    }
+    for (size_t k = 0; k < p->n_messages; k++) {
+        const struct message *before = p->messages[k].message;
+        if (p->messages[k].device != device) {
+            continue;
+        }
+        bool reading = before->n_readings > 0;
+        if ((reading && !has_reading) ||
+            (before->at.us > newest.us && (reading || !has_reading))) {
+            newest = before->at;
+        }
+        has_reading = has_reading || reading;
+    }
+    return newest;
+}
+
 enum staging { STAGED, STAGE_DROPPED, STAGE_CUT };
 
 /* STAGE_CUT: what this message does to its device would disturb those staged before it;
@@ -198,7 +225,9 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
     }
     bool moves =
         m->site.n > 0 && !(device->site && text_equal(text_of(device->site), m->site));
-    bool restarts = m->n_readings > 0 && device_clock_back(device, m->at, m->arrived);
+    struct wall newest = staged_newest(p, device, m);
+    bool restarts =
+        m->n_readings > 0 && device_clock_back(device, newest, m->at, m->arrived);
     int64_t shift_us = device_clock_moved(device, m);
     if ((moves || restarts || shift_us != 0) && p->n_messages > 0) {
         return STAGE_CUT;
@@ -226,7 +255,8 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
         store_alerts(p, device);
     }
     if (m->n_readings > 0) {
-        device_clock_note(device, m->at, m->arrived);
+        newest = restarts || shift_us != 0 ? device->newest : newest;
+        device_clock_note(device, newest, m->at, m->arrived);
     }
     size_t first = p->n_values;
     size_t n = status == BRINK_OK ? ruleset_values(p->rules, m, p->scratch) : 0;
@@ -241,6 +271,7 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
     }
     p->messages[p->n_messages++] = (struct staged_message){
         m, device, (uint32_t)first, (uint32_t)(p->n_values - first), moves};
+    p->newest_staged.us = m->at.us > p->newest_staged.us ? m->at.us : p->newest_staged.us;
     return STAGED;
 }
 
@@ -445,6 +476,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
     }
     while (i < n) {
         p->n_messages = p->n_values = p->n_touches = 0;
+        p->newest_staged.us = 0; /* and so the difference to it is one */
         while (i < n && stage_message(p, &messages[i]) != STAGE_CUT) {
             i++;
         }

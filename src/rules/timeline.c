@@ -62,21 +62,22 @@ void device_shift(const struct devices *d, struct device *device, int64_t by_us)
     device->lists_ahead = device->lists_ahead || (!device->bound && by_us < 0);
 }
 
-static bool is_back(const struct device *device, struct wall at)
+static bool is_back(const struct device *device, struct wall newest, struct wall at)
 {
-    return device->newest.us != INT64_MIN &&
-           at.us < device->newest.us - device->longest_us;
+    return newest.us != INT64_MIN && at.us < newest.us - device->longest_us;
 }
 
-bool device_clock_back(const struct device *device, struct wall at, struct mono now)
+bool device_clock_back(const struct device *device, struct wall newest, struct wall at,
+                       struct mono now)
 {
-    return is_back(device, at) && device->back_count + 1 >= CLOCK_BACK_READINGS &&
+    return is_back(device, newest, at) && device->back_count + 1 >= CLOCK_BACK_READINGS &&
            now.us - device->back_since.us >= CLOCK_BACK_US;
 }
 
-void device_clock_note(struct device *device, struct wall at, struct mono now)
+void device_clock_note(struct device *device, struct wall newest, struct wall at,
+                       struct mono now)
 {
-    if (!is_back(device, at)) {
+    if (!is_back(device, newest, at)) {
         device->back_count = 0;
     } else if (device->back_count++ == 0) {
         device->back_since = now;

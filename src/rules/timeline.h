@@ -25,9 +25,12 @@ void device_shift(const struct devices *d, struct device *device, int64_t by_us)
 
 /* Would this message's time show that the device's clock was set back for good, so that
  * its windows start anew there (SPEC 4.4)? Changes nothing; device_clock_note() takes the
- * time into account. */
-bool device_clock_back(const struct device *device, struct wall at, struct mono now);
-void device_clock_note(struct device *device, struct wall at, struct mono now);
+ * time into account. newest: the device's, with the readings before this one that are not
+ * applied yet. */
+bool device_clock_back(const struct device *device, struct wall newest, struct wall at,
+                       struct mono now);
+void device_clock_note(struct device *device, struct wall newest, struct wall at,
+                       struct mono now);
 /* Starts the device's timeline anew at `at`: windows emptied, values forgotten, deadlines
  * moved. */
 void device_restart_at(struct devices *d, struct device *device, struct wall at,

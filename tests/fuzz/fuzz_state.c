@@ -69,7 +69,7 @@ static void use(struct devices *d, struct device *device)
     const struct moment moment = {.now = at,
                                   .silence_us = silence_now(&d->silence, later.mono)};
     require(i != NULL);
-    (void)device_clock_back(device, later.wall, later.mono);
+    (void)device_clock_back(device, device->newest, later.wall, later.mono);
     if (at.us != INT64_MIN) {
         (void)instance_due(d, i, at);
         instance_evaluate(d, i, &moment, &evaluation);

@@ -735,6 +735,34 @@ START_TEST(test_alert_keeps_its_id_when_the_devices_clock_is_set_back)
 }
 END_TEST
 
+/* Whether a reading is older than those before it is the same question whether they were
+ * applied or came along in its batch: the device leaps ahead and at once back for good,
+ * and from its third reading back on, five minutes later, that is its clock. */
+START_TEST(test_a_clock_set_back_is_seen_the_same_in_batches)
+{
+    static const int ahead[] = {0, 600, 0, 0, 0, 0}, x[] = {1, 1, 1, 1, 9, 1};
+    for (int batched = 0; batched < 2; batched++) {
+        struct world w;
+        char payloads[6][64];
+        begin(&w, "rules: [{id: r, when: 'x > 3 and count(x, 1m) < 9'}]");
+        for (int k = 0; k < 6; k++) {
+            snprintf(payloads[k], sizeof payloads[k],
+                     "{\"ts\":%lld,\"metrics\":{\"x\":%d}}",
+                     (long long)(T0 + w.at_us) / US_PER_S + ahead[k], x[k]);
+            add(&w, "t/acme/d/d1", payloads[k]);
+            if (k != 1 || !batched) {
+                pipeline_apply(w.pipeline, now(&w));
+            }
+            if (k > 1) {
+                pass(&w, 150 * US_PER_S);
+            }
+        }
+        ck_assert_str_eq(events(&w), "OPEN r d1\nCLOSED r d1\n");
+        end(&w);
+    }
+}
+END_TEST
+
 START_TEST(test_a_corrected_clock_forgets_no_device)
 {
     struct world w;
@@ -909,6 +937,7 @@ int main(void)
     tcase_add_loop_test(t, test_wall_clock_stepped_by_ten_years_changes_no_alert, 0, 3);
     tcase_add_test(t, test_message_says_what_the_rule_knows);
     tcase_add_test(t, test_alert_keeps_its_id_when_the_devices_clock_is_set_back);
+    tcase_add_test(t, test_a_clock_set_back_is_seen_the_same_in_batches);
     tcase_add_test(t, test_a_corrected_clock_forgets_no_device);
     tcase_add_test(t, test_array_is_many_messages_in_order);
     tcase_add_test(t, test_site_in_the_payload_decides_the_scope);

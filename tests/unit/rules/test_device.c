@@ -79,13 +79,14 @@ START_TEST(test_clock_set_back_shows_after_five_minutes_and_three_readings)
     d->newest.us = t0;
     for (int64_t s = 0; s < 5; s++) {
         struct mono now = {s * 100 * US_PER_S};
-        ck_assert_int_eq(device_clock_back(d, old, now), s >= 3);
-        device_clock_note(d, old, now);
+        ck_assert_int_eq(device_clock_back(d, d->newest, old, now), s >= 3);
+        device_clock_note(d, d->newest, old, now);
     }
-    device_clock_note(d, (struct wall){t0}, (struct mono){500 * US_PER_S});
-    ck_assert(!device_clock_back(d, old, (struct mono){600 * US_PER_S}));
+    device_clock_note(d, d->newest, (struct wall){t0}, (struct mono){500 * US_PER_S});
+    ck_assert(!device_clock_back(d, d->newest, old, (struct mono){600 * US_PER_S}));
     /* Older by less than the window is only late. */
-    ck_assert(!device_clock_back(d, (struct wall){t0 - 30 * US_PER_S}, (struct mono){9}));
+    ck_assert(!device_clock_back(d, d->newest, (struct wall){t0 - 30 * US_PER_S},
+                                 (struct mono){9}));
     end();
 }
 END_TEST

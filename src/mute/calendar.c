@@ -82,8 +82,9 @@ bool calendar_is_open(const struct calendar_window *w, struct wall now,
     bool open = false;
     int64_t today = shown_at(now_s) / CALENDAR_DAY_S;
     bool once = w->from.has_date;
-    /* One that began yesterday may go on; the next begins within a week and a day. */
-    for (int64_t day = today - 1; day <= today + WEEK_DAYS + 1; day++) {
+    /* One that began yesterday may go on; the next begins within a week and a day, or a
+     * week later where clocks skip that one. */
+    for (int64_t day = today - 1; day <= today + 2 * WEEK_DAYS + 1; day++) {
         int64_t from, until;
         if (once) {
             from = moment_of_date(&w->from, false);
@@ -100,7 +101,7 @@ bool calendar_is_open(const struct calendar_window *w, struct wall now,
             earlier(&next, from, now_s);
             earlier(&next, until, now_s);
         }
-        if (once) {
+        if (once || (day > today && next != NEVER_S)) {
             break;
         }
     }

@@ -109,6 +109,12 @@ static bool start(struct gateway *g, const char *path)
     options.session_expiry_us = 0; /* the outbox remembers, not the broker */
     options.packet_bytes_max = 0;
     arrival_init(&g->arrival, g->clock);
+    /* History's thread wakes the pipeline through the inbox. */
+    if (inbox_new(c->mqtt.inbox, c->limits.payload_bytes, &g->inbox) != BRINK_OK) {
+        fprintf(stderr, "brink: cannot start: out of memory\n");
+        ruleset_free(rules);
+        return false;
+    }
     /* The child is started before there is any thread. */
     if (courier_new(&options, g->outbox, &g->courier) != BRINK_OK ||
         history_new(c, g->clock, wake_pipeline, g, &g->history) != BRINK_OK ||
@@ -124,12 +130,6 @@ static bool start(struct gateway *g, const char *path)
     if (!restore(g)) {
         return false;
     }
-    struct inbox *inbox;
-    if (inbox_new(c->mqtt.inbox, c->limits.payload_bytes, &inbox) != BRINK_OK) {
-        fprintf(stderr, "brink: cannot start: out of memory\n");
-        return false;
-    }
-    g->inbox = inbox;
     enum brink_status status =
         session_new(c, g->inbox, g->clock, buffer_view(&g->held), &g->session);
     keep_filters(g, c);

@@ -12,6 +12,7 @@
 #include "gateway/gate.h"
 #include "rules/evaluate.h"
 #include "rules/timeline.h"
+#include "rules/timers.h"
 
 /* A staged reading of one instance's series, or (staged < 0) a use without a window. */
 struct touch {

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/timers.h"
+
 int64_t silence_now(const struct silence_clock *c, struct mono now)
 {
     return c->before_us + (c->runs ? now.us - c->since.us : 0);
@@ -22,68 +24,13 @@ void silence_stop(struct silence_clock *c, struct mono now)
     c->runs = false;
 }
 
-/* --- timers --- */
-
-static struct instance *instance_of_timer(const struct heap_item *timer)
-{
-    return (struct instance *)(void *)((char *)timer - offsetof(struct instance, timer));
-}
-
-struct instance *instance_of_silence(const struct heap_item *silence)
-{
-    return (struct instance *)(void *)((char *)silence -
-                                       offsetof(struct instance, silence));
-}
-
-struct device *device_of_timer(const struct heap_item *timer)
-{
-    return (struct device *)(void *)((char *)timer - offsetof(struct device, timer));
-}
-
-int instance_order(const struct instance *a, const struct instance *b)
-{
-    int order = strcmp(a->device->field, b->device->field);
-    return order != 0 ? order : strcmp(a->rule->id, b->rule->id);
-}
-
-static int by_rule(const struct heap_item *a, const struct heap_item *b)
-{
-    return instance_order(instance_of_timer(a), instance_of_timer(b));
-}
-
-static int by_device(const struct heap_item *a, const struct heap_item *b)
-{
-    return strcmp(device_of_timer(a)->field, device_of_timer(b)->field);
-}
-
-static int by_device_and_rule(const struct heap_item *a, const struct heap_item *b)
-{
-    return instance_order(instance_of_silence(a), instance_of_silence(b));
-}
-
-struct instance *device_first_due(struct device *device)
-{
-    struct heap_item *first;
-    while ((first = heap_first(&device->timers))) {
-        struct instance *i = instance_of_timer(first);
-        if (i->due_wall == INT64_MAX) {
-            heap_remove(&device->timers, first);
-        } else if (i->due_wall > first->due) {
-            (void)!heap_set(&device->timers, first, i->due_wall); /* a move cannot fail */
-        } else {
-            return i;
-        }
-    }
-    return NULL;
-}
-
 void devices_init(struct devices *d, struct ruleset *rules,
                   const struct rules_hooks *hooks)
 {
     *d = (struct devices){.rules = rules,
                           .hooks = hooks,
-                          .timers = {.tie = by_device},
-                          .silences = {.tie = by_device_and_rule}};
+                          .timers = {.tie = timers_by_device},
+                          .silences = {.tie = timers_by_device_and_rule}};
 }
 
 /* --- instances --- */
@@ -265,7 +212,7 @@ static enum brink_status rebind(struct devices *d, struct device *device)
     struct text tenant = text_of(device->tenant), id = text_of(device->id);
     struct text site = text_of(device->site);
     enum brink_status status = BRINK_OK;
-    device->timers.tie = by_rule;
+    device->timers.tie = timers_by_rule;
     device->longest_us = 0;
     device->n_silent = 0;
     for (size_t k = 0; k < d->rules->n_rules; k++) {

@@ -167,9 +167,7 @@ struct devices {
     uint32_t limit, tenant_limit; /* of devices, in all and of one tenant; 0: none */
     struct ruleset *rules;
     const struct rules_hooks *hooks;
-    /* A reading moves its device's timeline, and with it all timers there; so they are
-     * kept by device, and of each only the first is looked at. Any place may be earlier
-     * than need be: it is looked at again when it comes up. */
+    /* timers.h */
     struct heap timers;   /* devices */
     struct heap silences; /* instances */
     struct silence_clock silence;
@@ -209,14 +207,6 @@ bool device_unbind(struct devices *d, struct device *device);
  * E_NOMEM: some instances could not be made; they come with the device's next message. */
 enum brink_status devices_set_rules(struct devices *d,
                                     struct ruleset *rules) BRINK_MUST_CHECK;
-
-/* The instance whose timer is the first, its place no earlier than its due_wall; NULL:
- * none has one. */
-struct instance *device_first_due(struct device *device);
-struct instance *instance_of_silence(const struct heap_item *silence);
-struct device *device_of_timer(const struct heap_item *timer);
-/* Of what is due at one time, the first: the same order in every run. <0, 0, >0. */
-int instance_order(const struct instance *a, const struct instance *b);
 
 struct cell *device_cell(const struct device *device,
                          uint32_t metric); /* NULL: no rule of it uses the metric */

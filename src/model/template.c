@@ -168,7 +168,7 @@ static void read_field(struct reader *r, struct text field, size_t at)
         unknown_name(r, at - 1, name, &k);
         return;
     }
-    struct piece piece = {.kind = k.kind, .at = (uint16_t)index};
+    struct piece piece = {.kind = (uint8_t)k.kind, .at = (uint16_t)index};
     char why[FORMAT_FAULT_BYTES];
     size_t spec_at;
     if (format_parse(spec, is_number, &piece.format, &spec_at, why)) {

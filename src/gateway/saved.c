@@ -87,6 +87,9 @@ static void want_windows(struct instance *i)
 void want_all_windows(struct pipeline *p)
 {
     struct device *device;
+    if (p->devices.silence.runs && drained(p, p->now.mono)) {
+        history_end_begun(p->history);
+    }
     if (!p->wants_windows || !p->devices.silence.runs || !drained(p, p->now.mono)) {
         return;
     }

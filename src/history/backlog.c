@@ -48,14 +48,23 @@ void left_points_free(struct left_points *l)
     }
 }
 
+static void free_points(struct map *left)
+{
+    struct left_points *l;
+    for (size_t i = 0; (l = map_next(left, &i));) {
+        left_points_free(l);
+    }
+    map_finish(left);
+}
+
 static struct text key_of(const struct left_points *l)
 {
     return (struct text){l->key, l->key_n};
 }
 
-static struct left_points *left_for(struct backlog *b, struct text key)
+static struct left_points *left_for(struct map *left, struct text key)
 {
-    struct left_points *l = map_get(&b->left, key);
+    struct left_points *l = map_get(left, key);
     if (l) {
         return l;
     }
@@ -63,7 +72,7 @@ static struct left_points *left_for(struct backlog *b, struct text key)
     if (l) {
         l->key_n = key.n;
         memcpy(l->key, key.p, key.n);
-        if (map_put(&b->left, key_of(l), l) != BRINK_OK) {
+        if (map_put(left, key_of(l), l) != BRINK_OK) {
             free(l);
             return NULL;
         }
@@ -71,13 +80,12 @@ static struct left_points *left_for(struct backlog *b, struct text key)
     return l;
 }
 
-static bool read_points(struct backlog *b, struct text key, struct text list)
+static bool read_points(struct map *left, struct text key, struct text list)
 {
     struct points points = {0};
     enum wbuf_form form;
     bool ok = wbuf_parse(list, &points, &form) == BRINK_OK && points.n > 0;
-    struct left_points *l = ok ? left_for(b, key) : NULL;
-    b->has_points = b->has_points || l;
+    struct left_points *l = ok ? left_for(left, key) : NULL;
     for (size_t i = 0; l && i < points.n; i++) {
         ok = ok && points_put(&l->points, points.p[i]) == BRINK_OK;
     }
@@ -98,7 +106,16 @@ bool backlog_read_line(struct backlog *b, struct text line,
         device(ctx, name, value);
         return true;
     }
-    return kind.p[0] == 'w' && read_points(b, name, value);
+    if (kind.p[0] == 'e') {
+        backlog_end_all(b);
+        return true;
+    }
+    if (kind.p[0] == 'i') {
+        return read_points(&b->begun, name, value);
+    }
+    bool ok = kind.p[0] == 'w' && read_points(&b->left, name, value);
+    b->has_points = b->has_points || b->left.n > 0;
+    return ok;
 }
 
 /* Up to the last whole line: a power cut may have torn the one behind it. */
@@ -161,12 +178,10 @@ void backlog_close(struct backlog *b)
     if (!b->path) {
         return;
     }
-    struct left_points *l;
-    for (size_t i = 0; (l = map_next(&b->left, &i));) {
-        left_points_free(l);
-    }
-    map_finish(&b->left);
+    free_points(&b->left);
+    free_points(&b->begun);
     buffer_finish(&b->out);
+    buffer_finish(&b->begins);
     if (b->fd >= 0) {
         if (b->unsynced) {
             (void)fdatasync(b->fd);
@@ -182,25 +197,90 @@ struct left_points *backlog_take(struct backlog *b, struct text key)
     return b->left.n > 0 ? map_remove(&b->left, key) : NULL;
 }
 
+/* --- what was begun --- */
+
+static size_t place_of(const struct left_points *l, struct point p)
+{
+    size_t i = 0;
+    while (l && i < l->points.n && !point_same(l->points.p[i], p)) {
+        i++;
+    }
+    return l && i < l->points.n ? i : SIZE_MAX;
+}
+
+bool backlog_is_begun(const struct backlog *b, struct text key, struct point p)
+{
+    return b->begun.n > 0 && place_of(map_get(&b->begun, key), p) != SIZE_MAX;
+}
+
+void backlog_end(struct backlog *b, struct text key, struct point p)
+{
+    struct left_points *l = b->begun.n > 0 ? map_get(&b->begun, key) : NULL;
+    size_t i;
+    while ((i = place_of(l, p)) != SIZE_MAX) {
+        l->points.p[i] = l->points.p[--l->points.n];
+    }
+    if (l && l->points.n == 0) {
+        backlog_end_series(b, key);
+    }
+}
+
+void backlog_end_series(struct backlog *b, struct text key)
+{
+    left_points_free(b->begun.n > 0 ? map_remove(&b->begun, key) : NULL);
+}
+
+void backlog_end_all(struct backlog *b)
+{
+    free_points(&b->begun);
+}
+
 /* --- writing --- */
+
+static void put_list(struct buffer *out, const char *kind, struct text key,
+                     const struct point *points, size_t n)
+{
+    buffer_cstring(out, kind);
+    buffer_text(out, key);
+    for (size_t i = 0; i < n; i++) {
+        buffer_cstring(out, i == 0 ? "\t[" : ",");
+        char *at = buffer_reserve(out, WBUF_ENTRY_BYTES);
+        if (at) {
+            buffer_advance(out, wbuf_print_entry(points[i], at));
+        }
+    }
+    buffer_cstring(out, "]\n");
+}
 
 void backlog_put_points(struct backlog *b, struct text key, const struct point *points,
                         size_t n)
 {
-    if (!backlog_is_open(b) || n == 0) {
-        return;
+    if (backlog_is_open(b) && n > 0) {
+        b->has_points = true;
+        put_list(&b->out, "w\t", key, points, n);
     }
-    b->has_points = true;
-    buffer_cstring(&b->out, "w\t");
-    buffer_text(&b->out, key);
-    for (size_t i = 0; i < n; i++) {
-        buffer_cstring(&b->out, i == 0 ? "\t[" : ",");
-        char *at = buffer_reserve(&b->out, WBUF_ENTRY_BYTES);
-        if (at) {
-            buffer_advance(&b->out, wbuf_print_entry(points[i], at));
-        }
+}
+
+void backlog_put_begin(struct backlog *b, struct text key, const struct point *points,
+                       size_t n)
+{
+    if (backlog_is_open(b) && n > 0) {
+        put_list(&b->begins, "i\t", key, points, n);
     }
-    buffer_cstring(&b->out, "]\n");
+}
+
+void backlog_put_begun(struct backlog *b)
+{
+    struct left_points *l;
+    for (size_t i = 0; (l = map_next(&b->begun, &i));) {
+        put_list(&b->out, "i\t", key_of(l), l->points.p, l->points.n);
+    }
+}
+
+void backlog_put_end(struct backlog *b)
+{
+    buffer_cstring(&b->out, "e\t-\n");
+    backlog_put_begun(b);
 }
 
 void backlog_put_device(struct backlog *b, struct text field, struct text value)
@@ -215,12 +295,17 @@ void backlog_put_device(struct backlog *b, struct text field, struct text value)
     buffer_char(&b->out, '\n');
 }
 
+static void empty(struct buffer *out)
+{
+    buffer_clear(out);
+    if (out->cap > KEPT_BYTES) {
+        buffer_finish(out);
+    }
+}
+
 static void give_back(struct backlog *b)
 {
-    buffer_clear(&b->out);
-    if (b->out.cap > KEPT_BYTES) {
-        buffer_finish(&b->out);
-    }
+    empty(&b->out);
 }
 
 static void mark_unsynced(struct backlog *b, struct mono now)
@@ -305,26 +390,39 @@ void backlog_renew(struct backlog *b, struct mono now)
     free(path);
 }
 
-void backlog_write(struct backlog *b, struct mono now)
+static void write_out(struct backlog *b, struct buffer *out, struct mono now)
 {
     if (b->stale) {
-        give_back(b); /* the renewal will have it */
+        empty(out); /* the renewal will have it */
         return;
     }
     errno = ENOMEM;
-    bool ok = buffer_ok(&b->out);
-    if (ok && b->bytes + b->out.n > BACKLOG_BYTES_MAX) {
+    bool ok = buffer_ok(out);
+    if (ok && b->bytes + out->n > BACKLOG_BYTES_MAX) {
         errno = 0;
         ok = false;
     }
-    if (!ok || !write_at(b->fd, buffer_view(&b->out), b->bytes)) {
+    if (!ok || !write_at(b->fd, buffer_view(out), b->bytes)) {
         failed(b, now, "writing it");
+        empty(out);
         (void)!ftruncate(b->fd, (off_t)b->bytes); /* else the torn line ends the next */
         return;
     }
-    b->bytes += b->out.n;
-    give_back(b);
+    b->bytes += out->n;
+    empty(out);
     mark_unsynced(b, now);
+}
+
+void backlog_write(struct backlog *b, struct mono now)
+{
+    write_out(b, &b->out, now);
+}
+
+void backlog_write_begins(struct backlog *b, struct mono now)
+{
+    if (b->begins.n > 0) {
+        write_out(b, &b->begins, now);
+    }
 }
 
 void backlog_empty(struct backlog *b, struct mono now)

@@ -3,6 +3,9 @@
  * A journal of lines, each of them something that Valkey did not take:
  *   w TAB key TAB list     readings of a series, the list as wbuf.h writes it
  *   d TAB field TAB value  a device's state; the last line of a field counts
+ *   i TAB key TAB list     with `inbox: 0`: what is about to be appended to a series in
+ *                          Valkey and is yet to be decided on
+ *   e TAB -                all of that was decided on
  * Lines are put together in memory and appended with one write(2), which a kill -9 cannot
  * take back; within a second they survive a power cut, too. Once nothing waits any more
  * the file is emptied; when it is more than twice what waited at its last renewal, plus
@@ -29,7 +32,7 @@
 /* Of the file; what is beyond is kept in memory alone. */
 #define BACKLOG_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
 
-/* Readings that the last run left for a series. */
+/* Readings that the last run left for a series; or began with and did not decide on. */
 struct left_points {
     struct points points; /* in the order in which they came */
     size_t key_n;
@@ -41,12 +44,14 @@ struct backlog {
     int fd;
     uint64_t bytes, base; /* of the file; when it was last renewed */
     struct buffer out;    /* lines put and not yet written */
+    struct buffer begins; /* lines of what is begun, not yet written */
     bool stale;           /* the file lacks some of what was put: a renewal is due */
     bool has_points;      /* or readings were put since it was renewed */
     bool unsynced;
     struct mono sync_at, retry_at;
     struct map
         left; /* key to struct left_points, as read at the start and not yet taken */
+    struct map begun; /* the same of what is in Valkey and was not decided on */
     struct log_limit limit;
 };
 
@@ -68,10 +73,24 @@ bool backlog_read_line(struct backlog *b, struct text line,
 struct left_points *backlog_take(struct backlog *b, struct text key);
 void left_points_free(struct left_points *l);
 
+/* What a killed run had begun with and did not decide on. A reading leaves when it is
+ * admitted, all of them when no more redeliveries are to come. */
+bool backlog_is_begun(const struct backlog *b, struct text key, struct point p);
+void backlog_end(struct backlog *b, struct text key, struct point p);
+void backlog_end_series(struct backlog *b, struct text key);
+void backlog_end_all(struct backlog *b);
+
 /* Adds a line to be written. */
 void backlog_put_points(struct backlog *b, struct text key, const struct point *points,
                         size_t n);
 void backlog_put_device(struct backlog *b, struct text field, struct text value);
+/* Of what is to be begun with; written at once, apart from what was put before. */
+void backlog_put_begin(struct backlog *b, struct text key, const struct point *points,
+                       size_t n);
+void backlog_write_begins(struct backlog *b, struct mono now);
+/* All that was begun was decided on, but for what is left of the last run. */
+void backlog_put_end(struct backlog *b);
+void backlog_put_begun(struct backlog *b); /* what is left of the last run */
 
 /* Is the next write to be a renewal? Then put all that waits, and backlog_renew(). */
 bool backlog_is_renewal(const struct backlog *b, struct mono now);

@@ -135,6 +135,7 @@ void series_restart(struct series *s)
         s->restart_newest = window_newest(s->window).us;
     }
     window_clear(s->window);
+    backlog_end_series(&h->backlog, series_key(s));
     h->backlog.stale =
         h->backlog.stale || (s->pending > 0 && backlog_is_open(&h->backlog));
     h->pending_points -= s->pending;
@@ -268,6 +269,30 @@ void history_need(struct history *h, struct series *s)
     }
 }
 
+/* The window of such a series lacks some of what its list holds. */
+static void forget_begun(struct history *h)
+{
+    for (size_t i = 0; h->backlog.begun.n > 0 && i < h->n_touched; i++) {
+        if (h->touched[i] && map_get(&h->backlog.begun, series_key(h->touched[i]))) {
+            series_forget(h->touched[i]);
+        }
+    }
+}
+
+void history_end_begun(struct history *h)
+{
+    for (struct link *l = h->all.next; h->backlog.begun.n > 0 && l != &h->all;
+         l = l->next) {
+        struct series *s = series_of(l, all);
+        if (map_get(&h->backlog.begun, series_key(s))) {
+            series_forget(s);
+            series_want(s);
+        }
+    }
+    h->began = h->began || h->backlog.begun.n > 0;
+    backlog_end_all(&h->backlog);
+}
+
 void history_exchange(struct history *h, struct mono now)
 {
     h->now = now;
@@ -278,6 +303,8 @@ void history_exchange(struct history *h, struct mono now)
         }
         return;
     }
+    forget_begun(h);
+    keep_begin(h);
     bool up = store_connection(h->store) != NULL;
     if (!up || exchange_is_needed(h, now, true)) {
         exchange_run(h, now, true);
@@ -300,6 +327,7 @@ enum window_push history_admit(struct history *h, int i)
     enum window_push push = window_push(s->window, r->p, NULL, &over);
     count_add(COUNT_POINTS_DROPPED, over);
     r->state = STAGED_DONE;
+    backlog_end(&h->backlog, series_key(s), r->p);
     if (push == WINDOW_NO_MEMORY) {
         series_forget(s); /* what Valkey confirmed is read again when there is memory */
     } else if (failed && (push == WINDOW_APPENDED || push == WINDOW_INSERTED)) {

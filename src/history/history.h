@@ -113,11 +113,20 @@ int history_stage(struct history *h, struct series *s, struct point p);
 /* A reading of another metric of its rule is in this batch: the next exchange reads the
  * series too, if it was not read yet. */
 void history_need(struct history *h, struct series *s);
-/* Settles all that is staged or wanted, and what is due of restoring. */
+/* Settles all that is staged or wanted, and what is due of restoring.
+ *
+ * With `inbox: 0` no window of a later run holds a reading that this run did not decide
+ * on, whatever its list in Valkey holds: what is staged is noted in the backlog before it
+ * is sent, for one system call a batch, and is decided on once history_keep() returned.
+ * A reading that was noted and not decided on enters its window when it comes again
+ * (history_admit()), or with history_end_begun(). */
 void history_exchange(struct history *h, struct mono now);
 /* Enters staged reading i into its window. What became of it: */
 enum window_push history_admit(struct history *h, int i);
 void history_reset_batch(struct history *h);
+/* What a killed run wrote and did not decide on is no longer awaited from the broker: it
+ * is the windows' now. */
+void history_end_begun(struct history *h);
 
 /* Timers and restoring: takes over a new connection, restores some of what is pending,
  * re-reads INFO now and then. Never waits longer than `timeout`. *ret_wake: not later

@@ -172,6 +172,7 @@ struct history {
     struct backlog backlog;
     /* With `inbox: 0` the backlog has every device's line, Valkey or not. */
     bool keeps_all;
+    bool began; /* the backlog says what is being decided on */
     void (*each_device)(void *ctx, struct history *h);
     void *each_device_ctx;
     bool keep_devices; /* the connection was lost: what `side` has waits for the next */
@@ -201,6 +202,11 @@ static inline void link_append(struct link *head, struct link *l)
 }
 #define series_of(link_, member_)                                                        \
     ((struct series *)(void *)((char *)(link_)-offsetof(struct series, member_)))
+
+static inline struct text series_key(const struct series *s)
+{
+    return s ? (struct text){s->key, s->key_n} : (struct text){0};
+}
 
 /* --- series.c --- */
 
@@ -249,6 +255,8 @@ bool exchange_is_needed(const struct history *h, struct mono now, bool with_due)
 enum brink_status keep_open(struct history *h, const char *state_dir);
 /* Readings that the last run left for it are pending anew. */
 void keep_take(struct series *s);
+/* Notes what the exchange is about to write. */
+void keep_begin(struct history *h);
 /* Those of the batch that wait go to the backlog. */
 void keep_batch(struct history *h);
 /* A device's line, if Valkey cannot have it now. */

@@ -26,6 +26,35 @@ void keep_batch(struct history *h)
     }
 }
 
+/* With `inbox: 0` what is about to be in Valkey is noted before it is there, and until it
+ * was decided on: after a kill the windows are read back without it, and the broker sends
+ * it again, so that it is decided on as in an undisturbed run. */
+void keep_begin(struct history *h)
+{
+    struct backlog *b = &h->backlog;
+    if (!h->keeps_all || !backlog_is_open(b)) {
+        return;
+    }
+    for (size_t i = 0; i < h->n_touched; i++) {
+        struct series *s = h->touched[i];
+        h->extra.n = 0;
+        for (int32_t k = s ? s->staged_first : -1; k >= 0; k = h->staged[k].next) {
+            const struct staged *r = &h->staged[k];
+            bool is_new = true;
+            if (s->flags & S_LOADED) {
+                enum window_push would = window_would(s->window, r->p);
+                is_new = would == WINDOW_APPENDED || would == WINDOW_INSERTED;
+            }
+            if (is_new && points_put(&h->extra, r->p) != BRINK_OK) {
+                return; /* the exchange fails for the same reason */
+            }
+        }
+        backlog_put_begin(b, series_key(s), h->extra.p, s ? h->extra.n : 0);
+    }
+    h->began = h->began || b->begins.n > 0;
+    backlog_write_begins(b, h->now);
+}
+
 /* While the backlog holds anything, it holds each device's newest line: so the one that
  * it gives back after a restart is never older than Valkey's. With `inbox: 0` it always
  * does, so that also a start without Valkey forgets nothing. */
@@ -47,6 +76,7 @@ static void renew(struct history *h, struct mono now)
 {
     struct backlog *b = &h->backlog;
     backlog_begin_renewal(b);
+    backlog_put_begun(b);
     for (struct link *l = h->all.next; l != &h->all; l = l->next) {
         struct series *s = series_of(l, all);
         if (s->pending == 0) {
@@ -89,6 +119,10 @@ void history_keep(struct history *h, struct mono now)
     }
     if (!backlog_holds(b) || b->left.n > 0) {
         return;
+    }
+    if (h->began) {
+        h->began = false;
+        backlog_put_end(b);
     }
     bool no_points = h->pending_points == 0;
     if (no_points && !h->side.first && !h->keeps_all) {

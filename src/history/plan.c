@@ -229,7 +229,9 @@ bool series_merge(struct series *s)
         bool ok;
         if (v < h->value.n && at_v <= at_e && at_v <= at_b) {
             struct point p = h->value.p[v++];
-            ok = put_merged(h, p, true, !awaits_admission(s, p));
+            ok = put_merged(h, p, true,
+                            !awaits_admission(s, p) &&
+                                !backlog_is_begun(&h->backlog, series_key(s), p));
         } else if (e < held && at_e <= at_b) {
             ok = put_merged(h, h->extra.p[e++], false, true);
         } else {

@@ -281,17 +281,23 @@ static size_t resumed(const struct history *h, const struct series *s)
 /* A reading of the batch that the value holds but the window did not was written by an
  * exchange whose end was not seen, or by another gateway: here it is yet to be admitted.
  *
- * In a value that is read for the first time, so were those that a killed run wrote and
- * did not acknowledge: the broker sends them again before all others, and they end the
- * list. Any other one that comes again was decided on before, and stays. */
+ * In a value that is read for the first time, so were those that a killed run had begun
+ * with and did not decide on. Where no note of that was kept (`inbox` > 0) they are those
+ * that the broker sends again before all others, and they end the list. Any other one
+ * that comes again was decided on before, and stays. */
 static void mark_stored(struct series *s)
 {
     struct history *h = s->h;
     bool known = (s->flags & S_KNOWN) != 0;
-    size_t n = !known && s->staged_first >= 0 ? resumed(h, s) : 0;
+    bool begun = h->backlog.begun.n > 0;
+    bool told = h->keeps_all && backlog_is_open(&h->backlog);
+    size_t n = !known && !begun && !told && s->staged_first >= 0 ? resumed(h, s) : 0;
     for (int32_t i = s->staged_first; i >= 0; i = h->staged[i].next) {
         struct staged *r = &h->staged[i];
-        if (known) {
+        if (begun && !known) {
+            r->stored = value_holds(h, r->p) &&
+                        backlog_is_begun(&h->backlog, series_key(s), r->p);
+        } else if (known) {
             r->stored =
                 value_holds(h, r->p) && window_would(s->window, r->p) != WINDOW_DUPLICATE;
         } else {

@@ -78,11 +78,11 @@ static void note_device(void *ctx, struct text field, struct text value)
     backlog_put_device(seen->out, field, value);
 }
 
-static struct left_points *only_one(const struct backlog *b)
+static struct left_points *only_one(const struct map *left)
 {
     size_t i = 0;
-    require(b->left.n <= 1);
-    return map_next(&b->left, &i);
+    require(left->n <= 1);
+    return map_next(left, &i);
 }
 
 static void check_line(struct text line)
@@ -92,8 +92,11 @@ static void check_line(struct text line)
     begin(&again);
     struct seen seen = {line, &b, 0}, repeated = {.out = &again};
     bool is = backlog_read_line(&b, line, note_device, &seen);
-    struct left_points *left = only_one(&b);
-    require(is == (left != NULL) + (seen.devices > 0));
+    struct left_points *begun = only_one(&b.begun);
+    struct left_points *left = begun ? begun : only_one(&b.left);
+    bool ends = is && line.p[0] == 'e';
+    require(is == (left != NULL) + (seen.devices > 0) + ends);
+    require(!begun || b.left.n == 0);
     if (left) {
         require(left->points.n > 0);
         for (size_t i = 0; i < left->points.n; i++) {
@@ -102,7 +105,13 @@ static void check_line(struct text line)
         }
         struct text key = {left->key, left->key_n};
         check_key(key);
-        backlog_put_points(&b, key, left->points.p, left->points.n);
+        if (begun) {
+            backlog_put_begun(&b);
+        } else {
+            backlog_put_points(&b, key, left->points.p, left->points.n);
+        }
+    } else if (ends) {
+        backlog_put_end(&b);
     }
     if (is) {
         require(buffer_ok(&b.out) && b.out.n > 0 && b.out.p[b.out.n - 1] == '\n');
@@ -110,14 +119,15 @@ static void check_line(struct text line)
         require(backlog_read_line(&again, repeated.line, note_device, &repeated));
         require(repeated.devices == seen.devices);
         if (left) {
+            struct text key = {left->key, left->key_n};
             struct left_points *l =
-                backlog_take(&again, (struct text){left->key, left->key_n});
+                begun ? map_remove(&again.begun, key) : backlog_take(&again, key);
             require(l && l->points.n == left->points.n);
             for (size_t i = 0; i < l->points.n; i++) {
                 require(l->points.p[i].value == left->points.p[i].value);
             }
             left_points_free(l);
-        } else {
+        } else if (!ends) {
             /* A field alone has an empty value. */
             size_t more = repeated.line.n - line.n;
             require(more <= 1 && memcmp(line.p, repeated.line.p, line.n) == 0);

@@ -468,6 +468,80 @@ START_TEST(test_inbox_0_keeps_devices_while_valkey_is_there)
 }
 END_TEST
 
+static void open_with_inbox_0(void)
+{
+    rig_config(&gw, server.socket);
+    gw.config.gateway.state_dir = server.dir;
+    rig_open(&gw);
+    history_take_left_windows(gw.h, visit_none, NULL);
+    history_wait_connected(gw.h, TIMEOUT_US);
+    s = open_series(&gw, KEY, spec(600, 0));
+}
+
+static void stage(const struct point *points, int n)
+{
+    for (int i = 0; i < n; i++) {
+        ck_assert_int_eq(history_stage(gw.h, s, points[i]), i);
+    }
+    history_exchange(gw.h, mono_now());
+}
+
+#define WRITTEN                                                                          \
+    "[[1767225600.0,1.0],[1767225602.0,4.0],[1767225605.0,5.0],[1767225610.0,2.0],"      \
+    "[1767225620.0,3.0]]"
+
+/* A batch with late readings that was written, and killed before anything was decided. */
+static void kill_in_a_batch(const struct point *points, int n)
+{
+    kill_gateway();
+    open_with_inbox_0();
+    push_kept(at(0, 1));
+    push_kept(at(10, 2));
+    stage(points, n);
+    kill_gateway();
+    ck_assert_str_eq(DO(&server, "GET", KEY), WRITTEN);
+    open_with_inbox_0();
+}
+
+START_TEST(test_inbox_0_what_was_not_decided_on_is_no_windows_after_a_kill)
+{
+    const struct point batch[] = {at(20, 3), at(5, 5), at(2, 4)};
+    kill_in_a_batch(batch, 3);
+    stage(batch, 1); /* the broker's deliveries may come one by one */
+    EXPECT(s, {0, 1}, {10, 2});
+    ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_APPENDED);
+    history_reset_batch(gw.h);
+    history_keep(gw.h, mono_now());
+    kill_gateway(); /* that was decided on, the others still are not */
+    open_with_inbox_0();
+    stage(batch, 3);
+    EXPECT(s, {0, 1}, {10, 2}, {20, 3});
+    ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_DUPLICATE);
+    ck_assert_int_eq(history_admit(gw.h, 1), WINDOW_INSERTED);
+    EXPECT(s, {0, 1}, {5, 5}, {10, 2}, {20, 3});
+    ck_assert_int_eq(history_admit(gw.h, 2), WINDOW_INSERTED);
+    history_reset_batch(gw.h);
+    history_keep(gw.h, mono_now());
+    ck_assert_str_eq(DO(&server, "GET", KEY), WRITTEN);
+    kill_gateway();
+    open_with_inbox_0();
+    stage(batch, 3);
+    EXPECT(s, {0, 1}, {2, 4}, {5, 5}, {10, 2}, {20, 3});
+}
+END_TEST
+
+START_TEST(test_inbox_0_what_does_not_come_again_is_the_windows)
+{
+    const struct point batch[] = {at(20, 3), at(5, 5), at(2, 4)}, next = at(30, 6);
+    kill_in_a_batch(batch, 3);
+    history_end_begun(gw.h);
+    stage(&next, 1);
+    EXPECT(s, {0, 1}, {2, 4}, {5, 5}, {10, 2}, {20, 3});
+    ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_APPENDED);
+    history_reset_batch(gw.h);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("backlog");
@@ -491,6 +565,8 @@ int main(void)
     tcase_add_test(c, test_readings_of_rules_that_are_gone_are_dropped_and_counted);
     tcase_add_test(c, test_long_outage_keeps_the_file_near_what_waits);
     tcase_add_test(c, test_inbox_0_keeps_devices_while_valkey_is_there);
+    tcase_add_test(c, test_inbox_0_what_was_not_decided_on_is_no_windows_after_a_kill);
+    tcase_add_test(c, test_inbox_0_what_does_not_come_again_is_the_windows);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }

@@ -59,8 +59,11 @@ void alert_id_print(const char *rule, const char *tenant, const char *device,
         h = mix(h, tenant, strlen(tenant) + 1);
         h = mix(h, device, strlen(device) + 1);
         h = finish(mix(h, stamp, sizeof stamp));
-        snprintf(out + 16 * k, 17, "%016llx", (unsigned long long)h);
+        for (size_t i = 0; i < 16; i++) {
+            out[16 * k + i] = "0123456789abcdef"[h >> (60 - 4 * i) & 15];
+        }
     }
+    out[32] = '\0';
 }
 
 /* --- message --- */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/number.h"
+
 #define FIRST_CAP 64
 
 void buffer_finish(struct buffer *b)
@@ -93,6 +95,14 @@ void buffer_char(struct buffer *b, char c)
     buffer_put(b, &c, 1);
 }
 
+void buffer_int(struct buffer *b, int64_t v)
+{
+    char *to = buffer_reserve(b, NUMBER_BYTES);
+    if (to) {
+        buffer_advance(b, number_print_int(v, to));
+    }
+}
+
 void buffer_format(struct buffer *b, const char *format, ...)
 {
     va_list args, again;
@@ -120,18 +130,25 @@ const char *buffer_cstr(struct buffer *b)
 void buffer_json_string(struct buffer *b, struct text t)
 {
     static const char hex[] = "0123456789abcdef";
+    size_t plain = 0; /* what stands as it is and is not yet put begins here */
     buffer_char(b, '"');
     for (size_t i = 0; i < t.n; i++) {
         unsigned char c = (unsigned char)t.p[i];
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+            continue;
+        }
+        buffer_put(b, t.p + plain, i - plain);
+        plain = i + 1;
         if (c == '"' || c == '\\') {
-            buffer_char(b, '\\');
-            buffer_char(b, (char)c);
-        } else if (c < 0x20 || c == 0x7f) {
-            char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            const char escape[2] = {'\\', (char)c};
             buffer_put(b, escape, sizeof escape);
         } else {
-            buffer_char(b, (char)c);
+            const char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            buffer_put(b, escape, sizeof escape);
         }
+    }
+    if (t.n > plain) {
+        buffer_put(b, t.p + plain, t.n - plain);
     }
     buffer_char(b, '"');
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/text.h"
 
@@ -23,6 +24,7 @@ void buffer_put(struct buffer *b, const void *bytes, size_t n);
 void buffer_text(struct buffer *b, struct text t);
 void buffer_cstring(struct buffer *b, const char *s);
 void buffer_char(struct buffer *b, char c);
+void buffer_int(struct buffer *b, int64_t v); /* in decimal; far quicker than a format */
 void buffer_format(struct buffer *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* As a JSON string, in quotes. What is no UTF-8 stays as it is. */

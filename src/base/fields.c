@@ -1,6 +1,5 @@
 #include "base/fields.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/number.h"
@@ -8,26 +7,36 @@
 void fields_escape(struct buffer *out, const char *s)
 {
     static const char hex[] = "0123456789ABCDEF";
+    const char *plain = s; /* what stands as it is and is not yet put begins here */
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
         if (c <= ' ' || c == '%' || c == '=' || c == '@' || c == 0x7f) {
-            char esc[3] = {'%', hex[c >> 4], hex[c & 15]};
-            buffer_put(out, esc, 3);
-        } else {
-            buffer_char(out, *s);
+            const char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
+            buffer_put(out, plain, (size_t)(s - plain));
+            buffer_put(out, escape, sizeof escape);
+            plain = s + 1;
         }
     }
+    buffer_put(out, plain, (size_t)(s - plain));
+}
+
+static void put_key(struct buffer *out, const char *key)
+{
+    buffer_char(out, ' ');
+    buffer_cstring(out, key);
+    buffer_char(out, '=');
 }
 
 void fields_put_int(struct buffer *out, const char *key, int64_t v)
 {
-    buffer_format(out, " %s=%" PRId64, key, v);
+    put_key(out, key);
+    buffer_int(out, v);
 }
 
 void fields_put_text(struct buffer *out, const char *key, const char *s)
 {
     if (s) {
-        buffer_format(out, " %s=", key);
+        put_key(out, key);
         fields_escape(out, s);
     }
 }

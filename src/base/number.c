@@ -403,6 +403,17 @@ size_t number_print_seconds(int64_t us, char out[NUMBER_BYTES])
     return n;
 }
 
+size_t number_print_int(int64_t v, char out[NUMBER_BYTES])
+{
+    size_t n = 0;
+    if (v < 0) {
+        out[n++] = '-';
+    }
+    n += put_integer(out + n, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 1);
+    out[n] = '\0';
+    return n;
+}
+
 /* To nearest, halves away from zero; exact, which adding 0.5 is not. */
 static int64_t round_whole(double v)
 {

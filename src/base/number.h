@@ -40,6 +40,9 @@ size_t number_print_plain(double v, char out[NUMBER_BYTES]);
  * 1970 to 2200. */
 size_t number_print_seconds(int64_t us, char out[NUMBER_BYTES]);
 
+/* In decimal; the length. */
+size_t number_print_int(int64_t v, char out[NUMBER_BYTES]);
+
 /* Seconds to whole microseconds, to nearest. v finite and |v| < 9e12. */
 int64_t number_seconds_to_us(double v);
 

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/number.h"
+
 /* A key's five arguments: its last byte's index (-1: no key, -2: no string), head, tail,
  * text, TTL.
  *
@@ -111,31 +113,11 @@ void script_guard_append(struct script_guard *g, struct text text)
 
 /* --- requests --- */
 
-static size_t put_decimal(char *out, uint64_t v)
-{
-    char digits[20];
-    size_t n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = digits[n - 1 - i];
-    }
-    return n;
-}
-
 static void put_length(struct buffer *out, char kind, size_t n)
 {
-    char *p = buffer_reserve(out, 24);
-    if (!p) {
-        return;
-    }
-    p[0] = kind;
-    size_t used = 1 + put_decimal(p + 1, n);
-    p[used++] = '\r';
-    p[used++] = '\n';
-    buffer_advance(out, used);
+    buffer_char(out, kind);
+    buffer_int(out, (int64_t)n);
+    buffer_put(out, "\r\n", 2);
 }
 
 void resp_array(struct buffer *out, size_t n)
@@ -152,12 +134,8 @@ void resp_bulk(struct buffer *out, struct text t)
 
 void resp_integer(struct buffer *out, int64_t v)
 {
-    char text[24];
-    size_t n = 0;
-    if (v < 0) {
-        text[n++] = '-';
-    }
-    n += put_decimal(text + n, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    char text[NUMBER_BYTES];
+    size_t n = number_print_int(v, text);
     resp_bulk(out, (struct text){text, n});
 }
 

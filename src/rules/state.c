@@ -63,8 +63,12 @@ void device_state_print(const struct devices *d, const struct device *device,
             number_print(cell->value, value);
             buffer_cstring(out, " v.");
             fields_escape(out, d->rules->metrics[cell->metric]);
-            buffer_format(out, "=%s@%" PRId64 "@%" PRId64, value, cell->at.us,
-                          silence - cell->seen_us);
+            buffer_char(out, '=');
+            buffer_cstring(out, value);
+            buffer_char(out, '@');
+            buffer_int(out, cell->at.us);
+            buffer_char(out, '@');
+            buffer_int(out, silence - cell->seen_us);
         }
     }
     for (uint32_t i = 0; i < device->n_instances; i++) {

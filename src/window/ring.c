@@ -8,10 +8,17 @@
 /* Of a form that is chosen: the rest is room to go on in. */
 #define REACH_AT_FIRST (REACH / 4 * 3)
 
-static bool fits(int64_t base, unsigned unit, uint64_t reach, int64_t at)
+/* Steps from base to `at`; the two divisions are by constants, which is quicker. */
+static uint64_t steps(int64_t base, unsigned unit, int64_t at)
 {
     uint64_t beyond = (uint64_t)at - (uint64_t)base;
-    return at >= base && beyond <= reach * unit && beyond % unit == 0;
+    return unit == US_PER_STEP ? beyond / US_PER_STEP : beyond;
+}
+
+static bool fits(int64_t base, unsigned unit, uint64_t reach, int64_t at)
+{
+    uint64_t n = steps(base, unit, at);
+    return at >= base && n <= reach && n * unit == (uint64_t)at - (uint64_t)base;
 }
 
 bool ring_takes(const struct ring *r, struct wall at)
@@ -24,8 +31,7 @@ static void set_time(struct ring *r, uint32_t place, int64_t at)
     if (r->unit == 0) {
         ((int64_t *)r->times)[place] = at;
     } else {
-        uint64_t beyond = (uint64_t)at - (uint64_t)r->base;
-        ((uint32_t *)r->times)[place] = (uint32_t)(beyond / r->unit);
+        ((uint32_t *)r->times)[place] = (uint32_t)steps(r->base, r->unit, at);
     }
 }
 
@@ -68,18 +74,43 @@ static size_t time_bytes(const struct ring *r)
     return r->unit == 0 ? sizeof(int64_t) : sizeof(uint32_t);
 }
 
+/* n of them, from `place` on, to another ring of the same form. */
+static void copy_run(struct ring *to, uint32_t to_place, const struct ring *from,
+                     uint32_t place, uint32_t n)
+{
+    size_t each = time_bytes(from);
+    memcpy(to->values + to_place, from->values + place, n * sizeof(double));
+    memcpy((char *)to->times + to_place * each, (const char *)from->times + place * each,
+           n * each);
+}
+
+static void copy_all(struct ring *to, const struct ring *from, uint32_t n)
+{
+    if (to->unit == from->unit && to->base == from->base) {
+        uint32_t to_edge = from->cap - from->at, first = n < to_edge ? n : to_edge;
+        copy_run(to, 0, from, from->at, first);
+        copy_run(to, first, from, 0, n - first);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t place = ring_place(from, i);
+        ring_set(to, i, (struct point){ring_time(from, place), from->values[place]});
+    }
+}
+
 bool ring_resize(struct ring *r, uint32_t cap, size_t extra, uint32_t n, struct wall next)
 {
-    struct ring fresh = {.cap = cap};
-    fresh.unit = unit_for(r, n, next, &fresh.base);
+    struct ring fresh = {.cap = cap, .unit = r->unit, .base = r->base};
+    if (r->unit == 0 || !ring_takes(r, next)) {
+        fresh.unit = unit_for(r, n, next, &fresh.base);
+    }
     fresh.values = malloc(ring_bytes(&fresh, extra));
     if (!fresh.values) {
         return false;
     }
     fresh.times = fresh.values + cap + extra;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t from = ring_place(r, i);
-        ring_set(&fresh, i, (struct point){ring_time(r, from), r->values[from]});
+    if (n > 0) {
+        copy_all(&fresh, r, n);
     }
     free(r->values);
     *r = fresh;

@@ -61,8 +61,7 @@ class Lane:
         rules = rules_of(self.kind)
         if n_rules:
             rules = [rules[i] for i in sorted(self.rng.sample(range(len(rules)), n_rules))]
-        self.stream = stream.Stream(self.rng.getrandbits(32), devices_each=devices_each, whole=True,
-                                    arrays="BRINK_CRASH_ARRAYS" in os.environ)
+        self.stream = stream.Stream(self.rng.getrandbits(32), devices_each=devices_each, whole=True)
         self.oracle = oracle.Oracle(rules, stream.MAPPINGS)
         self.loose = {r.id for r in rules if uses_window(r.when)} if not self.kind.windows else set()
         self.rule_text = stream.rule_file(rules)

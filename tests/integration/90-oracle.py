@@ -20,11 +20,11 @@ MESSAGES = int(os.environ.get("BRINK_ORACLE_MESSAGES", "4000"))
 
 
 class OracleTest(Case):
-    def arrange(self, salt, config=None, whole=False, arrays=True):
+    def arrange(self, salt, config=None, whole=False):
         seed = SEED + salt
         print(f"{self.id()}: BRINK_ORACLE_SEED={SEED} (+{salt}) messages={MESSAGES}", flush=True)
         made = stream.rules()
-        self.stream = stream.Stream(seed, whole=whole, arrays=arrays)
+        self.stream = stream.Stream(seed, whole=whole)
         self.oracle = oracle.Oracle(made, stream.MAPPINGS)
         self.rng = self.stream.rng
         self.start_broker()
@@ -92,9 +92,7 @@ class OracleTest(Case):
         self.compare()
 
     def test_kill_9_with_inbox_0(self):
-        """Without arrays: all readings of one are in Valkey before the first of them has decided anything, so a
-        kill in between may move an event to the last one's time. BRINK_ORACLE_ARRAYS=1 takes them in."""
-        self.arrange(2, config={"mqtt": {"inbox": 0}}, whole=True, arrays="BRINK_ORACLE_ARRAYS" in os.environ)
+        self.arrange(2, config={"mqtt": {"inbox": 0}}, whole=True)
         for _ in range(6):
             self.publish(self.rng.randrange(1, MESSAGES // 4))
             self.brink.kill()  # in the middle of what it was given

@@ -154,11 +154,10 @@ class Device:
 class Stream:
     """sent(n): the next n publishes as (topic, payload, [Message])."""
 
-    def __init__(self, seed, devices_each=8, whole=False, arrays=True):
-        """arrays: some messages are arrays of messages.
-        whole: every message carries every metric, and no sequence number returns with other content
+    def __init__(self, seed, devices_each=8, whole=False):
+        """whole: every message carries every metric, and no sequence number returns with other content
         (for streams that are cut by kill -9, of which only what was acknowledged is sure to be remembered)."""
-        self.rng, self.whole, self.arrays = random.Random(seed), whole, arrays
+        self.rng, self.whole = random.Random(seed), whole
         self.devices = [Device(f"{kind}-{i}", self.rng) for kind in "olgm" for i in range(devices_each)]
 
     def forget_seqs(self):
@@ -186,7 +185,7 @@ class Stream:
             device.since_late = 0
             return self._publish(device, [self._message(device, max(0, device.at - back))])
         device.since_late += 1
-        batch = rng.randrange(2, 5) if self.arrays and rng.random() < 0.05 else 1
+        batch = rng.randrange(2, 5) if rng.random() < 0.05 else 1
         made = []
         for _ in range(batch):
             if rng.random() < 0.02 and device.has_seq and not self.whole and device.at not in device.twins:

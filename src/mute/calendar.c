@@ -80,7 +80,8 @@ bool calendar_is_open(const struct calendar_window *w, struct wall now,
 {
     int64_t now_s = now.us / US_PER_S - (now.us % US_PER_S < 0), next = NEVER_S;
     bool open = false;
-    int64_t today = shown_at(now_s) / CALENDAR_DAY_S;
+    int64_t shown = shown_at(now_s);
+    int64_t today = shown / CALENDAR_DAY_S - (shown % CALENDAR_DAY_S < 0);
     bool once = w->from.has_date;
     /* One that began yesterday may go on; the next begins within a week and a day, or a
      * week later where clocks skip that one. */

@@ -61,7 +61,7 @@ void session_options(const struct config *c, const char *suffix, char *id,
 }
 
 /* Paho's thread. */
-static bool on_message(void *ctx, struct text topic, struct text payload, int qos,
+static void on_message(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained)
 {
     struct session *s = ctx;
@@ -69,19 +69,11 @@ static bool on_message(void *ctx, struct text topic, struct text payload, int qo
     if (!policer_admits(&s->policer, topic, now)) {
         count(COUNT_MESSAGES);
         count(COUNT_DROP_DEVICE_RATE);
-        return true;
+        return;
     }
     /* The inbox is closed only after this connection is gone; a topic too long for MQTT
      * cannot come. */
     (void)!inbox_put(s->inbox, topic, payload, qos, retained, now);
-    return inbox_is_settled(s->inbox);
-}
-
-/* Likewise. */
-static bool settle(void *ctx)
-{
-    struct session *s = ctx;
-    return inbox_settle(s->inbox) == BRINK_OK;
 }
 
 static void on_event(void *ctx)
@@ -125,7 +117,7 @@ enum brink_status session_new(const struct config *config, struct inbox *inbox,
     session_options(config, "", id, sizeof id, &options);
     options.will_topic = config->mqtt.status_topic;
     options.will_payload = s->offline;
-    const struct mqtt_callbacks callbacks = {s, on_message, settle, on_event};
+    const struct mqtt_callbacks callbacks = {s, on_message, on_event};
     enum brink_status status = BRINK_E_NOMEM;
     if (s->fd >= 0 && s->online && s->offline) {
         status = subscriptions_remember(&s->subscriptions, was_subscribed);

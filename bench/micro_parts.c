@@ -431,7 +431,8 @@ static void bench_pipeline_of(const char *name, uint32_t devices, size_t n_rules
         &s,
         "{topic: 'bench/{device}/telemetry', timestamp: /ts, site: /site_id, seq: /seq}",
         rules);
-    need(history_new(s.config, &clock_system, wake, NULL, &history) == BRINK_OK,
+    need(history_new(s.config, &clock_system, wake, NULL, HISTORY_BATCH_UNKNOWN,
+                     &history) == BRINK_OK,
          "history");
     const struct pipeline_sink out = {
         .event = on_event, .state = on_state, .commit = on_commit};

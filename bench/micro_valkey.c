@@ -122,7 +122,8 @@ static void bench_history(size_t batch, uint32_t entries)
         .store = {.kind = STORE_UNIX, .path = path, .timeout_us = 5 * US_PER_S},
         .limits = {.points_per_window = 200000}};
     struct exchanging e = {.batch = SERIES};
-    if (history_new(&config, &clock_system, wake, NULL, &e.history) != BRINK_OK) {
+    if (history_new(&config, &clock_system, wake, NULL, HISTORY_BATCH_UNKNOWN,
+                    &e.history) != BRINK_OK) {
         fail("history");
     }
     history_wait_connected(e.history, 5 * US_PER_S);

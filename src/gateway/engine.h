@@ -40,6 +40,7 @@ struct pipeline {
     struct ruleset *rules;
     struct history *history;
     struct pipeline_sink sink;
+    uint64_t batch; /* of decisions that were committed with `inbox: 0` */
     struct decoder *decoder;
     struct rules_hooks hooks;
     struct devices devices;
@@ -114,6 +115,7 @@ bool drained(const struct pipeline *p,
 void run_timers(struct pipeline *p, struct mono until, size_t most);
 void advance_device(struct pipeline *p, struct device *device, struct wall to);
 void follow_clock(struct pipeline *p);
+void keep_and_commit(struct pipeline *p, struct mono now);
 void store_alerts(struct pipeline *p, struct device *device); /* their times moved */
 void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
 /* A window that was read back may hold a reading that a killed run wrote and did not live

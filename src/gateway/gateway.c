@@ -12,6 +12,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "base/process.h"
 #include "gateway/notify.h"
 #include "gateway/running.h"
@@ -21,6 +22,17 @@
 
 /* --- start --- */
 
+/* Which of the last run's batches was the last to be committed. */
+static void find_batch(void *ctx, struct text rule, struct text tenant,
+                       struct text device, struct text value)
+{
+    uint64_t *committed = ctx;
+    (void)tenant, (void)device;
+    if (text_equal(rule, TEXT(BATCH_STATE))) {
+        (void)!number_parse_u64(value, committed);
+    }
+}
+
 /* What is of no single alert: kept by the gateway itself and by the rules. */
 static void restore_own(void *ctx, struct text rule, struct text tenant,
                         struct text device, struct text value)
@@ -29,7 +41,8 @@ static void restore_own(void *ctx, struct text rule, struct text tenant,
     if (text_equal(rule, TEXT(FILTERS_STATE))) {
         buffer_text(&g->filters, value);
         buffer_text(&g->held, value);
-    } else if (pipeline_is_own_state(rule, tenant, device)) {
+    } else if (!text_equal(rule, TEXT(BATCH_STATE)) &&
+               pipeline_is_own_state(rule, tenant, device)) {
         pipeline_restore_own(g->pipeline, rule, tenant, device, value);
     }
 }
@@ -103,8 +116,11 @@ static bool start(struct gateway *g, const char *path)
         log_event(LOG_LEVEL_WARNING,
                   "mqtt.tls.insecure: whoever answers is taken for the broker", LOG_END);
     }
-    const struct pipeline_sink sink = {
-        .ctx = g, .event = sink_event, .state = sink_state, .commit = sink_commit};
+    const struct pipeline_sink sink = {.ctx = g,
+                                       .event = sink_event,
+                                       .state = sink_state,
+                                       .is_due = sink_is_due,
+                                       .commit = sink_commit};
     session_options(c, "-alerts", alerts_id, sizeof alerts_id, &options);
     options.session_expiry_us = 0; /* the outbox remembers, not the broker */
     options.packet_bytes_max = 0;
@@ -115,9 +131,11 @@ static bool start(struct gateway *g, const char *path)
         ruleset_free(rules);
         return false;
     }
+    uint64_t committed = HISTORY_BATCH_UNKNOWN;
+    (void)!outbox_each_state(g->outbox, find_batch, &committed); /* restore() tells why */
     /* The child is started before there is any thread. */
     if (courier_new(&options, g->outbox, &g->courier) != BRINK_OK ||
-        history_new(c, g->clock, wake_pipeline, g, &g->history) != BRINK_OK ||
+        history_new(c, g->clock, wake_pipeline, g, committed, &g->history) != BRINK_OK ||
         pipeline_new(c, rules, g->history, &sink, instant_now(g), &g->pipeline) !=
             BRINK_OK) {
         fprintf(stderr, "brink: cannot start: out of memory or processes\n");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/counters.h"
+#include "base/number.h"
 
 #define SORTED_BY_HAND_MAX 16 /* rules that a message touches */
 
@@ -48,6 +49,7 @@ enum brink_status pipeline_new(const struct config *config, struct ruleset *rule
     p->rules = rules;
     p->history = history;
     p->sink = *sink;
+    p->batch = history_last_batch(history);
     p->now = now;
     p->clock_us = now.wall.us - now.mono.us;
     p->last_message = p->subscribed_at = now.mono;
@@ -465,6 +467,24 @@ static void save_before_acknowledging(struct pipeline *p)
     }
 }
 
+/* With `inbox: 0` what is kept beside the outbox counts only together with it. */
+void keep_and_commit(struct pipeline *p, struct mono now)
+{
+    uint64_t batch = 0;
+    if (p->config->mqtt.inbox == 0 && p->sink.is_due && p->sink.is_due(p->sink.ctx)) {
+        char text[NUMBER_BYTES];
+        batch = ++p->batch;
+        size_t n = number_print_int((int64_t)batch, text);
+        p->sink.state(p->sink.ctx, TEXT(BATCH_STATE), TEXT(""), TEXT(""),
+                      (struct text){text, n});
+    }
+    history_keep(p->history, now, batch);
+    p->sink.commit(p->sink.ctx, now); /* durable before it is sent */
+    if (batch > 0) {
+        history_keep(p->history, now, 0);
+    }
+}
+
 void pipeline_apply(struct pipeline *p, struct instant now)
 {
     size_t n, i = 0;
@@ -498,8 +518,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
         save_before_acknowledging(p);
     }
     decoder_reset(p->decoder);
-    history_keep(p->history, now.mono);
-    p->sink.commit(p->sink.ctx, now.mono); /* 5. durable before it is sent */
+    keep_and_commit(p, now.mono); /* 5. */
 }
 
 void pipeline_set_exact(struct pipeline *p)

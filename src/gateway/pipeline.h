@@ -50,6 +50,8 @@ struct pipeline_sink {
      * events before the next commit. */
     void (*state)(void *ctx, struct text rule, struct text tenant, struct text device,
                   struct text value);
+    /* Is there something to commit? NULL: nobody asks (inbox > 0, or nothing is kept). */
+    bool (*is_due)(void *ctx);
     void (*commit)(void *ctx, struct mono now);
     /* Each evaluation, before what comes of it; NULL: nobody wants to know. */
     void (*evaluated)(void *ctx, const struct rule *rule, const struct device *device,
@@ -71,6 +73,8 @@ const struct config *pipeline_config(const struct pipeline *p);
  * no alert (is_own_state): which metric each rule's lists hold, silences. Then the
  * comparison: where a rule's metric changed, stored lists start anew (SPEC 5.1). Then one
  * call an alert. */
+#define BATCH_STATE                                                                      \
+    "@batch" /* the number of the last commit; read by who opens history */
 bool pipeline_is_own_state(struct text rule, struct text tenant, struct text device);
 void pipeline_restore_own(struct pipeline *p, struct text rule, struct text tenant,
                           struct text device, struct text value);

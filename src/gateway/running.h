@@ -70,6 +70,7 @@ struct gateway {
 void sink_event(void *ctx, const struct outgoing *o);
 void sink_state(void *ctx, struct text rule, struct text tenant, struct text device,
                 struct text value);
+bool sink_is_due(void *ctx);
 void sink_commit(void *ctx, struct mono now);
 
 struct instant instant_now(const struct gateway *g);

@@ -43,6 +43,12 @@ void sink_state(void *ctx, struct text rule, struct text tenant, struct text dev
     }
 }
 
+bool sink_is_due(void *ctx)
+{
+    const struct gateway *g = ctx;
+    return outbox_is_due(g->outbox);
+}
+
 void sink_commit(void *ctx, struct mono now)
 {
     struct gateway *g = ctx;

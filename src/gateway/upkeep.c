@@ -349,8 +349,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
         p->next_sweep.us = now.mono.us + SWEEP_EVERY_US;
         sweep(p);
     }
-    history_keep(p->history, now.mono);
-    p->sink.commit(p->sink.ctx, now.mono);
+    keep_and_commit(p, now.mono);
     const struct heap_item *timer = heap_first(&p->devices.timers);
     const struct heap_item *silence = heap_first(&p->devices.silences);
     sooner(&wake, timer ? timer->due : INT64_MAX);
@@ -458,6 +457,5 @@ void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us)
     follow_history(p);
     save_devices(p);
     history_flush(p->history, timeout_us / 2);
-    history_keep(p->history, now.mono);
-    p->sink.commit(p->sink.ctx, now.mono);
+    keep_and_commit(p, now.mono);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/counters.h"
+#include "base/number.h"
 #include "history/wbuf.h"
 
 #define FILE_NAME "backlog"
@@ -93,6 +95,13 @@ static bool read_points(struct map *left, struct text key, struct text list)
     return l && ok;
 }
 
+static bool read_batch(struct text line, uint64_t *ret_batch)
+{
+    struct text number = line, kind = cut(&number, '\t');
+    return kind.n == 1 && kind.p[0] == 'b' &&
+           number_parse_u64(number, ret_batch) == BRINK_OK;
+}
+
 bool backlog_read_line(struct backlog *b, struct text line,
                        void (*device)(void *ctx, struct text field, struct text value),
                        void *ctx)
@@ -101,6 +110,11 @@ bool backlog_read_line(struct backlog *b, struct text line,
     struct text name = cut(&value, '\t');
     if (name.n == 0 || kind.n != 1) {
         return false;
+    }
+    uint64_t batch;
+    if (read_batch(line, &batch)) {
+        b->batch = batch > b->batch ? batch : b->batch;
+        return true;
     }
     if (kind.p[0] == 'd') {
         device(ctx, name, value);
@@ -118,9 +132,10 @@ bool backlog_read_line(struct backlog *b, struct text line,
     return ok;
 }
 
-/* Up to the last whole line: a power cut may have torn the one behind it. */
+/* Up to the last whole line: a power cut may have torn the one behind it; and up to a
+ * batch that was not committed. */
 static enum brink_status
-read_all(struct backlog *b,
+read_all(struct backlog *b, uint64_t committed,
          void (*device)(void *ctx, struct text field, struct text value), void *ctx)
 {
     int copy = dup(b->fd);
@@ -135,8 +150,13 @@ read_all(struct backlog *b,
     size_t cap = 0, unread = 0;
     ssize_t n;
     while ((n = getline(&line, &cap, f)) > 0 && line[n - 1] == '\n') {
+        const struct text t = {line, (size_t)n - 1};
+        uint64_t batch;
+        if (read_batch(t, &batch) && batch > committed) {
+            break;
+        }
         b->bytes += (uint64_t)n;
-        unread += !backlog_read_line(b, (struct text){line, (size_t)n - 1}, device, ctx);
+        unread += !backlog_read_line(b, t, device, ctx);
     }
     bool failed = ferror(f) != 0;
     free(line);
@@ -151,7 +171,7 @@ read_all(struct backlog *b,
 /* --- life --- */
 
 enum brink_status
-backlog_open(struct backlog *b, const char *dir,
+backlog_open(struct backlog *b, const char *dir, uint64_t committed,
              void (*device)(void *ctx, struct text field, struct text value), void *ctx)
 {
     size_t bytes = strlen(dir) + sizeof("/" FILE_NAME);
@@ -162,7 +182,8 @@ backlog_open(struct backlog *b, const char *dir,
     }
     (void)snprintf(b->path, bytes, "%s/" FILE_NAME, dir);
     b->fd = open(b->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (b->fd < 0 || fchmod(b->fd, 0600) != 0 || read_all(b, device, ctx) != BRINK_OK) {
+    if (b->fd < 0 || fchmod(b->fd, 0600) != 0 ||
+        read_all(b, committed, device, ctx) != BRINK_OK) {
         log_event(LOG_LEVEL_ERROR,
                   "backlog cannot be used, what waits for valkey is in memory alone",
                   LOG_S("file", b->path), LOG_S("why", strerror(errno)));
@@ -413,8 +434,16 @@ static void write_out(struct backlog *b, struct buffer *out, struct mono now)
     mark_unsynced(b, now);
 }
 
-void backlog_write(struct backlog *b, struct mono now)
+void backlog_write(struct backlog *b, struct mono now, uint64_t batch)
 {
+    char line[8 + NUMBER_BYTES];
+    size_t n =
+        batch > 0 ? (size_t)snprintf(line, sizeof line, "b\t%" PRIu64 "\n", batch) : 0;
+    if (n > 0 && buffer_reserve(&b->out, n)) {
+        memmove(b->out.p + n, b->out.p, b->out.n);
+        memcpy(b->out.p, line, n);
+        buffer_advance(&b->out, n);
+    }
     write_out(b, &b->out, now);
 }
 

@@ -6,6 +6,10 @@
  *   i TAB key TAB list     with `inbox: 0`: what is about to be appended to a series in
  *                          Valkey and is yet to be decided on
  *   e TAB -                all of that was decided on
+ *   b TAB number           the lines behind it, of the same write, are the outcome of a
+ *                          batch with alerts: they count only if the outbox has committed
+ *                          that batch (it numbers them). If not, this is the last write
+ *                          before a kill, and it never was.
  * Lines are put together in memory and appended with one write(2), which a kill -9 cannot
  * take back; within a second they survive a power cut, too. Once nothing waits any more
  * the file is emptied; when it is more than twice what waited at its last renewal, plus
@@ -45,6 +49,7 @@ struct backlog {
     uint64_t bytes, base; /* of the file; when it was last renewed */
     struct buffer out;    /* lines put and not yet written */
     struct buffer begins; /* lines of what is begun, not yet written */
+    uint64_t batch;       /* the highest number read */
     bool stale;           /* the file lacks some of what was put: a renewal is due */
     bool has_points;      /* or readings were put since it was renewed */
     bool unsynced;
@@ -55,11 +60,14 @@ struct backlog {
     struct log_limit limit;
 };
 
-/* Opens or makes dir/backlog, mode 0600, and reads what is there: a series' readings to
+#define BACKLOG_COMMITTED_UNKNOWN UINT64_MAX /* every batch counts */
+
+/* Opens or makes dir/backlog, mode 0600, and reads what is there, up to the first batch
+ * behind `committed`, which is cut off: a series' readings to
  * `left`, a device's line to `device` (field may come again: the later is the newer). A
  * line that is none is left out, counted in the one that is logged. E_IO: told; the
  * backlog stays closed. E_NOMEM. */
-enum brink_status backlog_open(struct backlog *b, const char *dir,
+enum brink_status backlog_open(struct backlog *b, const char *dir, uint64_t committed,
                                void (*device)(void *ctx, struct text field,
                                               struct text value),
                                void *ctx) BRINK_MUST_CHECK;
@@ -96,8 +104,9 @@ void backlog_put_begun(struct backlog *b); /* what is left of the last run */
 bool backlog_is_renewal(const struct backlog *b, struct mono now);
 void backlog_begin_renewal(struct backlog *b);
 void backlog_renew(struct backlog *b, struct mono now);
-/* Appends what was put; after a failure it waits for a renewal. */
-void backlog_write(struct backlog *b, struct mono now);
+/* Appends what was put, as the outcome of that batch (0: of none); after a failure it
+ * waits for a renewal. */
+void backlog_write(struct backlog *b, struct mono now, uint64_t batch);
 /* Nothing waits. */
 void backlog_empty(struct backlog *b, struct mono now);
 /* Makes the file survive a power cut if that is due. */

@@ -22,7 +22,7 @@ static size_t value_max(uint32_t points)
 }
 
 enum brink_status history_new(const struct config *config, const struct clock *clock,
-                              void (*wake)(void *ctx), void *wake_ctx,
+                              void (*wake)(void *ctx), void *wake_ctx, uint64_t committed,
                               struct history **ret_history)
 {
     struct history *h = calloc(1, sizeof *h);
@@ -46,7 +46,7 @@ enum brink_status history_new(const struct config *config, const struct clock *c
                   LOG_S("store", "memory"));
     } else if (status == BRINK_OK) {
         h->state = STORE_STATE_CONNECTING;
-        status = keep_open(h, config->gateway.state_dir);
+        status = keep_open(h, config->gateway.state_dir, committed);
     }
     if (status == BRINK_OK && config->store.kind != STORE_MEMORY) {
         status = store_new(config, wake, wake_ctx, &h->store);

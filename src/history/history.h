@@ -54,10 +54,12 @@ struct history_info {
     char server_version[32];
 };
 
+#define HISTORY_BATCH_UNKNOWN UINT64_MAX
+
 /* wake: called by the connecting thread when something is ready for history_step().
- * Borrowed config. */
+ * committed: the last batch (history_keep()) that the outbox has. Borrowed config. */
 enum brink_status history_new(const struct config *config, const struct clock *clock,
-                              void (*wake)(void *ctx), void *wake_ctx,
+                              void (*wake)(void *ctx), void *wake_ctx, uint64_t committed,
                               struct history **ret_history) BRINK_MUST_CHECK;
 void history_free(struct history *h); /* all series must be gone */
 /* Outside of this process? False: store: {address: memory} (SPEC 5.8). */
@@ -144,8 +146,13 @@ void history_flush(struct history *h, int64_t timeout_us);
 /* Writes it to `backlog` in state_dir: to be called before messages count as applied, and
  * now and then. One system call a batch during an outage, none while Valkey takes
  * everything. With `inbox: 0` it has every device's line always, for one system call a
- * batch: a start without Valkey forgets nothing either. */
-void history_keep(struct history *h, struct mono now);
+ * batch: a start without Valkey forgets nothing either.
+ *
+ * batch: 0, or, before alerts and their states are committed, the number of that
+ * transaction, which it is to hold: a later run goes by what is kept here only if it was
+ * committed. Rising, also over restarts. After the commit once more with 0. */
+void history_keep(struct history *h, struct mono now, uint64_t batch);
+uint64_t history_last_batch(const struct history *h); /* of the last run */
 /* For `inbox: 0`: each is called now and then by history_keep() and is to give it every
  * device's line, by history_keep_device(). */
 void history_keeps_devices(struct history *h, void (*each)(void *ctx, struct history *h),

@@ -170,6 +170,7 @@ struct history {
 
     struct side side;
     struct backlog backlog;
+    uint64_t last_batch; /* of the last run that was committed */
     /* With `inbox: 0` the backlog has every device's line, Valkey or not. */
     bool keeps_all;
     bool began; /* the backlog says what is being decided on */
@@ -252,7 +253,7 @@ bool exchange_is_needed(const struct history *h, struct mono now, bool with_due)
 /* --- keep.c --- */
 
 /* Opens the backlog; devices' lines that it holds wait for Valkey again. E_NOMEM. */
-enum brink_status keep_open(struct history *h, const char *state_dir);
+enum brink_status keep_open(struct history *h, const char *state_dir, uint64_t committed);
 /* Readings that the last run left for it are pending anew. */
 void keep_take(struct series *s);
 /* Notes what the exchange is about to write. */

@@ -107,7 +107,7 @@ void history_keeps_devices(struct history *h, void (*each)(void *ctx, struct his
     h->each_device_ctx = ctx;
 }
 
-void history_keep(struct history *h, struct mono now)
+void history_keep(struct history *h, struct mono now, uint64_t batch)
 {
     struct backlog *b = &h->backlog;
     if (!backlog_is_open(b)) {
@@ -127,10 +127,11 @@ void history_keep(struct history *h, struct mono now)
     bool no_points = h->pending_points == 0;
     if (no_points && !h->side.first && !h->keeps_all) {
         backlog_empty(b, now);
-    } else if (backlog_is_renewal(b, now) || (no_points && b->has_points && !b->stale)) {
+    } else if (batch == 0 && (backlog_is_renewal(b, now) ||
+                              (no_points && b->has_points && !b->stale))) {
         renew(h, now); /* readings that Valkey took are not to be written again */
     } else if (b->out.n > 0) {
-        backlog_write(b, now);
+        backlog_write(b, now, batch);
     }
     backlog_sync(b, now);
 }
@@ -143,10 +144,13 @@ static void device_left(void *ctx, struct text field, struct text value)
     side_put_device(&h->side, h->now, field, value);
 }
 
-enum brink_status keep_open(struct history *h, const char *state_dir)
+enum brink_status keep_open(struct history *h, const char *state_dir, uint64_t committed)
 {
     enum brink_status status =
-        state_dir ? backlog_open(&h->backlog, state_dir, device_left, h) : BRINK_OK;
+        state_dir ? backlog_open(&h->backlog, state_dir, committed, device_left, h)
+                  : BRINK_OK;
+    bool known = committed != BACKLOG_COMMITTED_UNKNOWN;
+    h->last_batch = known ? committed : h->backlog.batch;
     return status == BRINK_E_IO ? BRINK_OK : status; /* told; it goes on without */
 }
 
@@ -164,6 +168,11 @@ void keep_take(struct series *s)
         }
     }
     left_points_free(l);
+}
+
+uint64_t history_last_batch(const struct history *h)
+{
+    return h->last_batch;
 }
 
 void history_each_left_device(struct history *h,

@@ -341,11 +341,16 @@ enum brink_status outbox_put_state(struct outbox *o, struct text rule, struct te
     return st;
 }
 
+bool outbox_is_due(const struct outbox *o)
+{
+    return o->slots.n_memory > 0 || o->states.first;
+}
+
 enum brink_status outbox_commit(struct outbox *o, struct mono now)
 {
     tell_pushed_out(o, now);
     o->collecting = false;
-    if (o->slots.n_memory == 0 && !o->states.first) {
+    if (!outbox_is_due(o)) {
         return BRINK_OK; /* removals alone wait for step */
     }
     o->shown_id = o->slots.last_id;

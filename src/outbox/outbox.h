@@ -47,6 +47,7 @@ enum brink_status outbox_put(struct outbox *o, const struct outbox_event *event,
 enum brink_status outbox_put_state(struct outbox *o, struct text rule, struct text tenant,
                                    struct text device,
                                    struct text value) BRINK_MUST_CHECK;
+bool outbox_is_due(const struct outbox *o); /* was anything collected? */
 /* Makes all that was collected durable as one transaction, acknowledged events' removal
  * included. Nothing collected: no cost. E_IO: kept and tried again by the next commit or
  * step; told once a second. */

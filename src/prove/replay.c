@@ -375,7 +375,8 @@ static bool open_store(struct replay *r)
     if (!r->o->store) {
         r->config->store.kind = STORE_MEMORY;
     }
-    if (history_new(r->config, &clock_system, no_wake, NULL, &r->history) != BRINK_OK) {
+    if (history_new(r->config, &clock_system, no_wake, NULL, HISTORY_BATCH_UNKNOWN,
+                    &r->history) != BRINK_OK) {
         fprintf(r->err, "brink replay: out of memory\n");
         return false;
     }

@@ -246,7 +246,8 @@ static enum brink_status run_case(const struct test_file *f, const struct test_c
     struct feed *feed = NULL;
     enum brink_status status = ruleset_new(f->config, problems, &rules);
     if (status == BRINK_OK) {
-        status = history_new(f->config, &clock_system, no_wake, NULL, &history);
+        status = history_new(f->config, &clock_system, no_wake, NULL,
+                             HISTORY_BATCH_UNKNOWN, &history);
     }
     if (status == BRINK_OK) {
         status = feed_new(c, start, &feed);

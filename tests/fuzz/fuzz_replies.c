@@ -221,7 +221,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .limits = {.points_per_window = 1000, .devices = 1000},
     };
     struct history *h = NULL;
-    must(history_new(&config, &clock_system, no_wake, NULL, &h) == BRINK_OK);
+    must(history_new(&config, &clock_system, no_wake, NULL, HISTORY_BATCH_UNKNOWN, &h) ==
+         BRINK_OK);
     run_history(h);
     history_free(h);
     check_memory();

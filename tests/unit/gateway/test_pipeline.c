@@ -141,7 +141,8 @@ static void begin(struct world *w, const char *rules)
     const struct pipeline_sink sink = {
         .ctx = w, .event = on_event, .state = on_state, .commit = on_commit};
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
+    ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL,
+                                 HISTORY_BATCH_UNKNOWN, &w->history),
                      BRINK_OK);
     ck_assert_int_eq(
         pipeline_new(w->config, set, w->history, &sink, now(w), &w->pipeline), BRINK_OK);

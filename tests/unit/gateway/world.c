@@ -158,7 +158,8 @@ static void start(struct world *w)
     const struct pipeline_sink sink = {
         .ctx = w, .event = on_event, .state = on_state, .commit = on_commit};
     load(w, &w->config, &set);
-    ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL, &w->history),
+    ck_assert_int_eq(history_new(w->config, &clock_system, on_wake, NULL,
+                                 HISTORY_BATCH_UNKNOWN, &w->history),
                      BRINK_OK);
     ck_assert_int_eq(
         pipeline_new(w->config, set, w->history, &sink, world_now(w), &w->pipeline),

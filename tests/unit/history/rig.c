@@ -40,7 +40,9 @@ void rig_open(struct rig *r)
     ck_assert_int_eq(pipe(r->wake), 0);
     fcntl(r->wake[0], F_SETFL, O_NONBLOCK);
     fcntl(r->wake[1], F_SETFL, O_NONBLOCK);
-    ck_assert_int_eq(history_new(&r->config, &clock_system, wake, r, &r->h), BRINK_OK);
+    ck_assert_int_eq(
+        history_new(&r->config, &clock_system, wake, r, HISTORY_BATCH_UNKNOWN, &r->h),
+        BRINK_OK);
 }
 
 void rig_start(struct rig *r, const char *socket)

@@ -18,6 +18,7 @@
 
 static char dir[64], path[80];
 static struct backlog b;
+static uint64_t committed = BACKLOG_COMMITTED_UNKNOWN;
 static struct buffer devices; /* "field=value;" of each that was read */
 
 static void note_device(void *ctx, struct text field, struct text value)
@@ -32,7 +33,7 @@ static void note_device(void *ctx, struct text field, struct text value)
 static void open_backlog(void)
 {
     buffer_clear(&devices);
-    ck_assert_int_eq(backlog_open(&b, dir, note_device, NULL), BRINK_OK);
+    ck_assert_int_eq(backlog_open(&b, dir, committed, note_device, NULL), BRINK_OK);
 }
 
 static void reopen(void)
@@ -99,11 +100,11 @@ START_TEST(test_backlog_gives_back_what_was_written)
     const struct point two[] = {at(0, 1.5), at(1, -2)};
     backlog_put_points(&b, text_of(KEY), two, 2);
     backlog_put_device(&b, TEXT("acme/frz-1"), TEXT("1 saved=7"));
-    backlog_write(&b, mono_now());
+    backlog_write(&b, mono_now(), 0);
     put(0.5, 3); /* late: it stays in the order in which it came */
     backlog_put_device(&b, TEXT("acme/frz-1"), TEXT("1 saved=8"));
     backlog_put_device(&b, TEXT("acme/gone"), TEXT(""));
-    backlog_write(&b, mono_now());
+    backlog_write(&b, mono_now(), 0);
     put(9, 9); /* never written */
     reopen();
     LEFT(KEY, {0, 1.5}, {1, -2}, {0.5, 3});
@@ -116,12 +117,41 @@ START_TEST(test_backlog_gives_back_what_was_written)
 }
 END_TEST
 
+START_TEST(test_backlog_goes_by_batches_that_were_committed)
+{
+    backlog_put_device(&b, TEXT("acme/frz-1"), TEXT("seven"));
+    backlog_write(&b, mono_now(), 7);
+    uint64_t bytes = file_bytes();
+    put(0, 1);
+    backlog_put_device(&b, TEXT("acme/frz-1"), TEXT("eight"));
+    backlog_write(&b, mono_now(), 8);
+    committed = 7;
+    reopen();
+    ck_assert_str_eq(buffer_cstr(&devices), "acme/frz-1=seven;");
+    ck_assert_ptr_null(backlog_take(&b, text_of(KEY)));
+    ck_assert_uint_eq(file_bytes(), bytes); /* as if it had never been */
+    backlog_put_device(&b, TEXT("acme/frz-1"), TEXT("eight anew"));
+    backlog_write(&b, mono_now(), 8);
+    backlog_put_device(&b, TEXT("acme/frz-2"), TEXT("of none"));
+    backlog_write(&b, mono_now(), 0);
+    committed = 8;
+    reopen();
+    ck_assert_str_eq(buffer_cstr(&devices),
+                     "acme/frz-1=seven;acme/frz-1=eight anew;acme/frz-2=of none;");
+    committed = BACKLOG_COMMITTED_UNKNOWN;
+    reopen();
+    ck_assert_str_eq(buffer_cstr(&devices),
+                     "acme/frz-1=seven;acme/frz-1=eight anew;acme/frz-2=of none;");
+    ck_assert_uint_eq(b.batch, 8);
+}
+END_TEST
+
 START_TEST(test_backlog_that_is_empty_holds_nothing)
 {
     ck_assert(!backlog_holds(&b));
     put(0, 1);
     ck_assert(backlog_holds(&b));
-    backlog_write(&b, mono_now());
+    backlog_write(&b, mono_now(), 0);
     ck_assert(backlog_holds(&b));
     backlog_empty(&b, mono_now());
     ck_assert(!backlog_holds(&b));
@@ -136,7 +166,7 @@ END_TEST
 START_TEST(test_backlog_torn_and_strange_lines_are_left_out)
 {
     put(0, 1);
-    backlog_write(&b, mono_now());
+    backlog_write(&b, mono_now(), 0);
     append("w" TAB KEY TAB "not a list\n"
            "w" TAB TAB "[[1767225600.0,1.0]]\n"
            "x" TAB KEY TAB "[[1767225600.0,1.0]]\n"
@@ -147,7 +177,7 @@ START_TEST(test_backlog_torn_and_strange_lines_are_left_out)
     LEFT(KEY, {0, 1}, {1, 2});
     /* What is written next does not end up in the torn line. */
     put(2, 3);
-    backlog_write(&b, mono_now());
+    backlog_write(&b, mono_now(), 0);
     reopen();
     LEFT(KEY, {0, 1}, {1, 2}, {2, 3});
 }
@@ -165,7 +195,7 @@ START_TEST(test_backlog_is_renewed_when_most_of_it_is_dead)
             backlog_renew(&b, now);
             renewals++;
         } else {
-            backlog_write(&b, now);
+            backlog_write(&b, now, 0);
         }
         ck_assert_uint_le(b.bytes, 2 * b.base + BACKLOG_SLACK_BYTES);
     }
@@ -188,16 +218,16 @@ START_TEST(test_backlog_failed_write_is_made_up_for)
     uint64_t failures = counter_value(COUNT_BACKLOG_FAILURES);
     signal(SIGXFSZ, SIG_IGN);
     put(0, 1);
-    backlog_write(&b, now);
+    backlog_write(&b, now, 0);
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
     small = was;
     small.rlim_cur = file_bytes() + 10;
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
     put(1, 2);
-    backlog_write(&b, now);
+    backlog_write(&b, now, 0);
     ck_assert_uint_eq(counter_value(COUNT_BACKLOG_FAILURES), failures + 1);
     put(2, 3);
-    backlog_write(&b, now); /* not tried: the renewal will have it */
+    backlog_write(&b, now, 0); /* not tried: the renewal will have it */
     ck_assert(!backlog_is_renewal(&b, now));
     now.us += US_PER_S;
     ck_assert(backlog_is_renewal(&b, now));
@@ -224,7 +254,7 @@ START_TEST(test_backlog_is_synced_within_a_second)
 {
     struct mono now = mono_now();
     put(0, 1);
-    backlog_write(&b, now);
+    backlog_write(&b, now, 0);
     ck_assert(b.unsynced && b.sync_at.us - now.us < US_PER_S);
     backlog_sync(&b, now);
     ck_assert(b.unsynced);
@@ -236,8 +266,9 @@ END_TEST
 START_TEST(test_backlog_in_a_folder_that_is_none_stays_closed)
 {
     struct backlog none = {0};
-    ck_assert_int_eq(backlog_open(&none, "/nonexistent/folder", note_device, NULL),
-                     BRINK_E_IO);
+    ck_assert_int_eq(
+        backlog_open(&none, "/nonexistent/folder", committed, note_device, NULL),
+        BRINK_E_IO);
     ck_assert(!backlog_is_open(&none));
     struct point p = at(0, 1);
     backlog_put_points(&none, text_of(KEY), &p, 1);
@@ -345,7 +376,7 @@ static void server_teardown(void)
 static void push_kept(struct point p)
 {
     push(&gw, s, p);
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
 }
 
 START_TEST(test_readings_of_an_outage_survive_a_kill)
@@ -357,7 +388,7 @@ START_TEST(test_readings_of_an_outage_survive_a_kill)
     push_kept(at(2, 3));
     history_put_device(gw.h, TEXT("acme/frz-1"), TEXT("1 saved=1"));
     history_put_device(gw.h, TEXT("acme/frz-1"), TEXT("1 saved=2"));
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     kill_gateway();
     for (int again = 0; again < 2; again++) { /* the server is still away */
         open_gateway();
@@ -366,7 +397,7 @@ START_TEST(test_readings_of_an_outage_survive_a_kill)
         ck_assert_uint_eq(n_visited, 1);
         ck_assert_uint_eq(rig_pending(&gw), 3);
         ck_assert(!series_readable(s));
-        history_keep(gw.h, mono_now());
+        history_keep(gw.h, mono_now(), 0);
         if (again == 0) {
             kill_gateway();
         }
@@ -377,7 +408,7 @@ START_TEST(test_readings_of_an_outage_survive_a_kill)
     ck_assert_ptr_nonnull(history_next_changed(gw.h)); /* its rules are evaluated */
     ck_assert_str_eq(DO(&server, "HGET", "brink:gw-test:devices", "acme/frz-1"),
                      "1 saved=2");
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     kill_gateway();
     open_gateway(); /* nothing waits any more */
     history_take_left_windows(gw.h, visit_none, NULL);
@@ -415,7 +446,7 @@ START_TEST(test_readings_of_rules_that_are_gone_are_dropped_and_counted)
     history_take_left_windows(gw.h, visit_none, NULL);
     ck_assert_uint_eq(n_visited, 1);
     ck_assert_uint_eq(counter_value(COUNT_BACKLOG_LEFT), dropped + 2);
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     kill_gateway();
     open_gateway();
     history_take_left_windows(gw.h, visit_none, NULL);
@@ -449,7 +480,7 @@ START_TEST(test_inbox_0_keeps_devices_while_valkey_is_there)
     history_take_left_windows(gw.h, visit_none, NULL);
     history_wait_connected(gw.h, TIMEOUT_US);
     history_put_device(gw.h, TEXT("acme/frz-1"), TEXT("1 saved=1"));
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     kill_gateway();
     open_gateway();
     ck_assert_str_eq(buffer_cstr(&devices), ""); /* Valkey has it within a second */
@@ -461,7 +492,7 @@ START_TEST(test_inbox_0_keeps_devices_while_valkey_is_there)
     history_take_left_windows(gw.h, visit_none, NULL);
     history_wait_connected(gw.h, TIMEOUT_US);
     history_put_device(gw.h, TEXT("acme/frz-1"), TEXT("1 saved=2"));
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     kill_gateway();
     open_gateway();
     ck_assert_str_eq(buffer_cstr(&devices), "acme/frz-1=1 saved=2;");
@@ -511,7 +542,7 @@ START_TEST(test_inbox_0_what_was_not_decided_on_is_no_windows_after_a_kill)
     EXPECT(s, {0, 1}, {10, 2});
     ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_APPENDED);
     history_reset_batch(gw.h);
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     kill_gateway(); /* that was decided on, the others still are not */
     open_with_inbox_0();
     stage(batch, 3);
@@ -521,7 +552,7 @@ START_TEST(test_inbox_0_what_was_not_decided_on_is_no_windows_after_a_kill)
     EXPECT(s, {0, 1}, {5, 5}, {10, 2}, {20, 3});
     ck_assert_int_eq(history_admit(gw.h, 2), WINDOW_INSERTED);
     history_reset_batch(gw.h);
-    history_keep(gw.h, mono_now());
+    history_keep(gw.h, mono_now(), 0);
     ck_assert_str_eq(DO(&server, "GET", KEY), WRITTEN);
     kill_gateway();
     open_with_inbox_0();
@@ -549,6 +580,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_backlog_gives_back_what_was_written);
+    tcase_add_test(c, test_backlog_goes_by_batches_that_were_committed);
     tcase_add_test(c, test_backlog_that_is_empty_holds_nothing);
     tcase_add_test(c, test_backlog_torn_and_strange_lines_are_left_out);
     tcase_add_test(c, test_backlog_is_renewed_when_most_of_it_is_dead);

@@ -29,6 +29,7 @@ struct session {
     struct subscriptions subscriptions;
     size_t given_up; /* of those, as last told */
     struct policer policer;
+    struct log_limit limit_policer; /* Paho's thread */
 };
 
 static uint32_t packet_bytes_max(const struct config *c)
@@ -69,6 +70,10 @@ static void on_message(void *ctx, struct text topic, struct text payload, int qo
     if (!policer_admits(&s->policer, topic, now)) {
         count(COUNT_MESSAGES);
         count(COUNT_DROP_DEVICE_RATE);
+        log_limited(&s->limit_policer, now, LOG_LEVEL_WARNING, "message dropped",
+                    LOG_T("topic", topic), LOG_S("reason", "device_rate"),
+                    LOG_S("hint", "look what is wrong with the device, or raise "
+                                  "limits.device_rate"));
         return;
     }
     /* The inbox is closed only after this connection is gone; a topic too long for MQTT

@@ -4,7 +4,7 @@
  * A device's topics are its own, so what a topic alone has too much of the device has,
  * too. Who is over its limit in all (several topics, arrays) is the pipeline's to say;
  * here nothing is dropped that would pass there. One message a second of a topic that is
- * over goes on all the same: the pipeline refuses it and logs the device by its name.
+ * over goes on all the same, to the pipeline's count of the device.
  *
  * The table is of a fixed size. A topic that finds no place takes the one that is
  * furthest below its limit; so the noisy stay, however many others there are. */

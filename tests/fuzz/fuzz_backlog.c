@@ -92,6 +92,12 @@ static void check_line(struct text line)
     begin(&again);
     struct seen seen = {line, &b, 0}, repeated = {.out = &again};
     bool is = backlog_read_line(&b, line, note_device, &seen);
+    if (is && line.p[0] == 'b') { /* a batch's number, and nothing else */
+        require(seen.devices == 0 && b.begun.n == 0 && b.left.n == 0);
+        backlog_close(&b);
+        backlog_close(&again);
+        return;
+    }
     struct left_points *begun = only_one(&b.begun);
     struct left_points *left = begun ? begun : only_one(&b.left);
     bool ends = is && line.p[0] == 'e';

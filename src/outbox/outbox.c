@@ -20,9 +20,9 @@
 /* Events that the disk does not take wait in memory: within the limit on their number,
  * and within this. */
 #define MEMORY_BYTES_MAX ((size_t)64 * 1024 * 1024)
-#define RETRY_US (250 * US_PER_MS)  /* between two attempts at a write that failed */
-#define SYNC_US (800 * US_PER_MS)   /* sync: normal promises a second at most */
-#define REMOVE_US (100 * US_PER_MS) /* acknowledged events wait for company this long */
+#define RETRY_US (250 * US_PER_MS) /* between two attempts at a write that failed */
+#define SYNC_US (800 * US_PER_MS)  /* sync: normal promises a second at most */
+#define REMOVE_US (20 * US_PER_MS) /* acknowledged events wait for company this long */
 /* With sync: always a removal of its own would cost another wait for the disk; what a
  * power cut brings back is only delivered twice. */
 #define REMOVE_SYNC_US US_PER_S

@@ -191,7 +191,9 @@ static void sleep_until(struct gateway *g, struct mono now, struct mono wake)
     int ms = us <= 0              ? 0
              : us > 60 * US_PER_S ? 60000
                                   : (int)((us + US_PER_MS - 1) / US_PER_MS);
-    (void)poll(fds, 2, ms);
+    if (poll(fds, 2, ms) > 0 && fds[1].revents) {
+        courier_ready(g->courier);
+    }
     inbox_awake(g->inbox);
 }
 
@@ -219,7 +221,7 @@ void *pipeline_thread(void *ctx)
 {
     struct gateway *g = ctx;
     struct mono step = {0}, clock_check = {0}, watchdog = {0};
-    bool subscribed = false;
+    bool subscribed = false, stale = true; /* is `step` still true? */
     ask_open(&g->ask);
     for (;;) {
         bool closed =
@@ -229,6 +231,7 @@ void *pipeline_thread(void *ctx)
         if (n > 0) {
             pipeline_apply(g->pipeline, now);
             inbox_applied(g->inbox);
+            stale = true;
         } else if (closed) {
             break;
         }
@@ -243,10 +246,12 @@ void *pipeline_thread(void *ctx)
             watchdog.us = now.mono.us + notify_watchdog_us();
             notify_send("WATCHDOG=1");
         }
-        /* Timers and upkeep: when due, and after each pause in the intake, since the last
-         * batch may have set a nearer one. */
-        if (n < BATCH_MAX || now.mono.us >= step.us || atomic_load(&g->woken)) {
+        /* Timers and upkeep: when due, and before each pause in the intake, since a batch
+         * or what ended the last pause may have set a nearer one. */
+        if ((stale && n < BATCH_MAX) || now.mono.us >= step.us ||
+            atomic_load(&g->woken)) {
             struct mono wake;
+            stale = false;
             atomic_store(&g->woken, false);
             now = instant_now(g);
             pipeline_step(g->pipeline, now, &step);
@@ -261,6 +266,7 @@ void *pipeline_thread(void *ctx)
         }
         if (n == 0) {
             sleep_until(g, g->clock->mono(g->clock->ctx), step);
+            stale = true;
         }
     }
     ask_close(&g->ask);

@@ -26,6 +26,7 @@
 #define SOCKET_BYTES (1024 * 1024)
 #define END_US (3 * US_PER_S) /* for the child to end once its socket closed */
 #define POLL_MS 20
+#define LOOK_US US_PER_MS /* between two looks that nothing asked for */
 
 struct courier {
     struct outbox *outbox;
@@ -43,6 +44,7 @@ struct courier {
     uint64_t last_fed;
     struct mono started;
     struct mono spawn_at;
+    struct mono look_at; /* for answers, where no poll told of them */
     struct backoff pause;
 };
 
@@ -190,8 +192,12 @@ static void take_report(struct courier *c)
 }
 
 /* False: the child is gone, or talks nonsense. */
-static bool take_reports(struct courier *c)
+static bool take_reports(struct courier *c, struct mono now)
 {
+    if (now.us < c->look_at.us) {
+        return true;
+    }
+    c->look_at.us = now.us + LOOK_US;
     for (;;) {
         ssize_t n = recv(c->fd, c->input, WIRE_RECORD_BYTES_MAX, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) {
@@ -298,6 +304,11 @@ int courier_fd(const struct courier *c)
     return c->fd;
 }
 
+void courier_ready(struct courier *c)
+{
+    c->look_at.us = 0;
+}
+
 bool courier_is_connected(const struct courier *c)
 {
     return c->connected;
@@ -307,7 +318,7 @@ void courier_step(struct courier *c, struct mono now, struct mono *ret_wake)
 {
     bool full = false;
     ret_wake->us = INT64_MAX;
-    if (c->fd >= 0 && !(take_reports(c) && feed(c, &full))) {
+    if (c->fd >= 0 && !(take_reports(c, now) && feed(c, &full))) {
         child_gone(c, now);
     }
     if (c->fd < 0) {
@@ -339,6 +350,7 @@ static void flush(struct courier *c, int64_t flush_us)
         }
         struct pollfd fd = {.fd = c->fd, .events = POLLIN};
         (void)poll(&fd, 1, POLL_MS);
+        courier_ready(c);
         now = clock_system.mono(clock_system.ctx);
     }
 }

@@ -35,6 +35,9 @@ void courier_set_log(struct courier *c, enum log_level level, enum log_format fo
  * does not). */
 void courier_free(struct courier *c, int64_t flush_us);
 int courier_fd(const struct courier *c); /* -1: no child now */
+/* A poll found courier_fd() readable: the next step reads it. Otherwise steps look there
+ * once a millisecond, so that one after each batch costs no system call. */
+void courier_ready(struct courier *c);
 /* Hands over what is new in the outbox, takes answers; never blocks. To be called when
  * courier_fd() is ready, after a commit, and not later than *ret_wake. */
 void courier_step(struct courier *c, struct mono now, struct mono *ret_wake);

@@ -107,7 +107,9 @@ static void turn(void)
     courier_step(courier, now(), &wake);
     struct pollfd fd = {.fd = courier_fd(courier), .events = POLLIN};
     int64_t ms = wake.us == INT64_MAX ? 10 : (wake.us - now().us) / US_PER_MS + 1;
-    (void)poll(&fd, 1, ms < 0 ? 0 : ms < 10 ? (int)ms : 10);
+    if (poll(&fd, 1, ms < 0 ? 0 : ms < 10 ? (int)ms : 10) > 0) {
+        courier_ready(courier);
+    }
     if (peer) {
         peer_turn(peer, 0);
     }

@@ -138,7 +138,8 @@ void first_metrics_free(struct pipeline *p);
 /* saved.c */
 void want_all_windows(struct pipeline *p); /* once, after a start */
 void save_device(struct pipeline *p, struct device *device);
-void save_devices(struct pipeline *p); /* those that changed */
+/* Of those of the round that devices_begin_saving() began. */
+void save_devices(struct pipeline *p, size_t n_max);
 /* A field of the hash in Valkey: a device's line, or until when the last run was
  * subscribed. ctx: the pipeline. */
 #define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */

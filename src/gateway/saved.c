@@ -20,12 +20,10 @@ void save_device(struct pipeline *p, struct device *device)
     }
 }
 
-void save_devices(struct pipeline *p)
+void save_devices(struct pipeline *p, size_t n_max)
 {
-    while (p->devices.dirty) {
-        struct device *device = p->devices.dirty;
-        p->devices.dirty = device->dirty_next;
-        device->dirty = false;
+    struct device *device;
+    for (size_t n = 0; n < n_max && (device = devices_next_to_save(&p->devices)); n++) {
         save_device(p, device);
     }
 }

@@ -8,6 +8,7 @@
 #include "base/number.h"
 
 #define TIMERS_A_STEP 4096 /* evaluated before messages are looked at again */
+#define SAVED_A_STEP 256   /* devices, likewise: half an exchange's */
 #define SWEEP_EVERY_US (US_PER_S)
 #define SWEEPS_A_ROUND 60 /* each device is looked at about once a minute */
 #define SWEEP_LEAST 16
@@ -343,8 +344,9 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     if (now.mono.us >= p->next_save.us) {
         p->next_save.us = now.mono.us + SAVE_DEVICES_US;
         save_alive(p);
-        save_devices(p);
+        devices_begin_saving(&p->devices);
     }
+    save_devices(p, SAVED_A_STEP);
     if (now.mono.us >= p->next_sweep.us) {
         p->next_sweep.us = now.mono.us + SWEEP_EVERY_US;
         sweep(p);
@@ -357,7 +359,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     if (p->wants_windows && p->devices.silence.runs) {
         sooner(&wake, now.mono.us + DRAIN_IDLE_US / 2);
     }
-    sooner(&wake, p->next_save.us);
+    sooner(&wake, p->devices.saving ? now.mono.us : p->next_save.us);
     sooner(&wake, p->next_sweep.us);
     sooner(&wake, gate_wake(p).us);
     *ret_wake = wake;
@@ -446,16 +448,22 @@ enum brink_status pipeline_reload(struct pipeline *p, const struct config *confi
     return BRINK_OK;
 }
 
+static void save_all_devices(struct pipeline *p)
+{
+    devices_begin_saving(&p->devices);
+    save_devices(p, SIZE_MAX);
+}
+
 void pipeline_flush(struct pipeline *p, struct instant now, int64_t timeout_us)
 {
     p->now = now;
     save_alive(p);
-    save_devices(p);
+    save_all_devices(p);
     history_flush(p->history, timeout_us / 2);
     /* What was written only now may have to fire, and after the next start nobody would
      * look at it. */
     follow_history(p);
-    save_devices(p);
+    save_all_devices(p);
     history_flush(p->history, timeout_us / 2);
     keep_and_commit(p, now.mono);
 }

@@ -124,6 +124,9 @@ void side_put_device(struct side *s, struct mono now, struct text field,
     }
     queue_device(s, d);
     begins_to_wait(s, now);
+    if (s->devices.n == SIDE_FIELDS_MAX) {
+        s->due = now; /* enough for an exchange of their own */
+    }
 }
 
 void side_each_device(const struct side *s,
@@ -358,6 +361,9 @@ void side_settle(struct side *s, struct mono now, bool answered)
     s->due = never;
     if (s->first || s->n_cooldowns > 0) {
         begins_to_wait(s, now);
+    }
+    if (answered && s->devices.n >= SIDE_FIELDS_MAX) {
+        s->due = now;
     }
 }
 

@@ -16,7 +16,7 @@
 #include "history/connection.h"
 
 #define SIDE_AGE_US US_PER_S      /* what waits longer gets an exchange of its own */
-#define SIDE_FIELDS_MAX 512       /* devices in one exchange */
+#define SIDE_FIELDS_MAX 512       /* devices in one exchange; so many get one at once */
 #define SIDE_DEVICES_MAX 1000000  /* waiting; past it new ones are dropped */
 #define SIDE_COOLDOWNS_MAX 100000 /* waiting; past it new ones are dropped */
 #define SIDE_COOLDOWNS_ONCE 256   /* in one exchange */

@@ -501,6 +501,17 @@ struct device *devices_get(struct devices *d, struct text tenant, struct text id
     return device;
 }
 
+static bool take_out(struct device **list, const struct device *device)
+{
+    for (; *list; list = &(*list)->dirty_next) {
+        if (*list == device) {
+            *list = device->dirty_next;
+            return true;
+        }
+    }
+    return false;
+}
+
 void devices_remove(struct devices *d, struct device *device, const char *reason)
 {
     for (uint32_t i = 0; i < device->n_instances; i++) {
@@ -508,11 +519,8 @@ void devices_remove(struct devices *d, struct device *device, const char *reason
     }
     drop_instances(d, device);
     map_remove(&d->by_field, text_of(device->field));
-    for (struct device **p = &d->dirty; *p; p = &(*p)->dirty_next) {
-        if (*p == device) {
-            *p = device->dirty_next;
-            break;
-        }
+    if (device->dirty && !take_out(&d->dirty, device)) {
+        (void)take_out(&d->saving, device);
     }
     device_free(d, device);
 }
@@ -557,4 +565,24 @@ void device_mark_dirty(struct devices *d, struct device *device)
         device->dirty_next = d->dirty;
         d->dirty = device;
     }
+}
+
+void devices_begin_saving(struct devices *d)
+{
+    struct device **end = &d->saving; /* what an unfinished round left goes first */
+    while (*end) {
+        end = &(*end)->dirty_next;
+    }
+    *end = d->dirty;
+    d->dirty = NULL;
+}
+
+struct device *devices_next_to_save(struct devices *d)
+{
+    struct device *device = d->saving;
+    if (device) {
+        d->saving = device->dirty_next;
+        device->dirty = false;
+    }
+    return device;
 }

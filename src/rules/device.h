@@ -141,7 +141,7 @@ struct device {
                                   heartbeats */
     bool by_arrival;  /* `newest` is an arrival, not a time that it said itself */
     bool lists_ahead; /* not bound: what is stored is of a clock since set back */
-    struct device *dirty_next; /* list of those to be saved */
+    struct device *dirty_next; /* in one of the lists of those to be saved */
     struct cell *cells;        /* by metric, rising */
     uint32_t n_cells, n_instances, n_uses, n_silent;
     struct instance **instances;
@@ -171,7 +171,8 @@ struct devices {
     struct heap timers;   /* devices */
     struct heap silences; /* instances */
     struct silence_clock silence;
-    struct device *dirty; /* to be saved */
+    struct device *dirty;  /* to be saved with the next round */
+    struct device *saving; /* with this one */
     bool unread; /* the store's lines of them: since when something holds is not known */
     size_t n_instances;
 };
@@ -217,5 +218,10 @@ struct instance *device_instance(const struct device *device, struct text rule);
 void devices_renumber_entries(struct devices *d, const int *to, size_t n);
 
 void device_mark_dirty(struct devices *d, struct device *device);
+/* What is dirty now is to be saved, in a round that may be spread over time: nobody that
+ * changes again meanwhile is put back. */
+void devices_begin_saving(struct devices *d);
+/* The next one of the round, clean from now on; NULL: it is over. */
+struct device *devices_next_to_save(struct devices *d);
 
 #endif

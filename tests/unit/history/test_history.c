@@ -825,6 +825,25 @@ START_TEST(test_history_writes_devices_and_cooldowns)
 }
 END_TEST
 
+/* Ten thousand devices that fall silent together are all written at once, not 512 a
+ * second. */
+START_TEST(test_history_writes_many_devices_without_a_pause)
+{
+    struct mono now = mono_now(), wake;
+    char field[32];
+    for (int i = 0; i < 10000; i++) {
+        snprintf(field, sizeof field, "t/%d", i);
+        history_put_device(gw.h, text_of(field), TEXT("x"));
+    }
+    for (int i = 0; i < 10000 / 512; i++) {
+        history_step(gw.h, now, &wake);
+        ck_assert_int_eq(atol(DO(&server, "HLEN", HASH)), 512 * (i + 1));
+        ck_assert_int_eq(wake.us <= now.us, i + 1 < 10000 / 512);
+    }
+    UNTIL(&gw, atol(DO(&server, "HLEN", HASH)) == 10000);
+}
+END_TEST
+
 static int visited, done, first_visited = -1;
 
 static void visit(void *ctx, struct text field, struct text value)
@@ -944,6 +963,7 @@ int main(void)
                    test_history_restart_of_two_gateways_keeps_the_new_readings_of_both);
     tcase_add_test(c, test_history_key_escapes_the_tenant_only);
     tcase_add_test(c, test_history_writes_devices_and_cooldowns);
+    tcase_add_test(c, test_history_writes_many_devices_without_a_pause);
     tcase_add_test(c, test_history_loads_devices_before_it_overwrites_them);
     tcase_add_test(c, test_history_refused_device_state_is_no_error_of_the_windows);
     tcase_add_test(c, test_history_tells_what_info_says);

@@ -459,7 +459,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
  * with. */
 static void save_before_acknowledging(struct pipeline *p)
 {
-    if (p->config->mqtt.inbox > 0 || p->n_messages == 0) {
+    if (!history_keeps_all(p->history) || p->n_messages == 0) {
         return;
     }
     for (size_t k = 0; k < p->n_messages; k++) {
@@ -471,7 +471,7 @@ static void save_before_acknowledging(struct pipeline *p)
 void keep_and_commit(struct pipeline *p, struct mono now)
 {
     uint64_t batch = 0;
-    if (p->config->mqtt.inbox == 0 && p->sink.is_due && p->sink.is_due(p->sink.ctx)) {
+    if (history_keeps_all(p->history) && p->sink.is_due && p->sink.is_due(p->sink.ctx)) {
         char text[NUMBER_BYTES];
         batch = ++p->batch;
         size_t n = number_print_int((int64_t)batch, text);

@@ -85,6 +85,11 @@ bool history_is_kept(const struct history *h)
     return h->store != NULL;
 }
 
+bool history_keeps_all(const struct history *h)
+{
+    return h->keeps_all;
+}
+
 void history_set_limits(struct history *h, uint32_t points_per_window)
 {
     h->value_max = value_max(points_per_window);

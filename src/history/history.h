@@ -64,6 +64,8 @@ enum brink_status history_new(const struct config *config, const struct clock *c
 void history_free(struct history *h); /* all series must be gone */
 /* Outside of this process? False: store: {address: memory} (SPEC 5.8). */
 bool history_is_kept(const struct history *h);
+/* With `inbox: 0`, as it was at the start: what was applied outlives a kill. */
+bool history_keeps_all(const struct history *h);
 /* Waits for the first connection at most `timeout`; Valkey down at start is no error. */
 void history_wait_connected(struct history *h, int64_t timeout_us);
 void history_info(const struct history *h, struct history_info *ret_info);

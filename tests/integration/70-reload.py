@@ -152,6 +152,17 @@ class Reload(Case):
         self.send("d1", 0, m=1)
         self.alerts.take("OPEN")
 
+    def test_inbox_0_goes_on_until_the_restart(self):
+        self.site([{"id": "both", "when": "a > 1 and b > 1"}], config={"mqtt": {"inbox": 0}})
+        self.brink.configure({**self.brink.config, "mqtt": {**self.brink.config["mqtt"], "inbox": 1024}})
+        self.reload()
+        self.send("d1", 0, a=2)
+        self.fence()
+        self.brink.kill()
+        self.brink.start()
+        self.send("d1", 1, b=2)
+        self.alerts.take("OPEN")
+
     def test_telemetry_entries_follow(self):
         self.site([{"id": "r", "when": "m > 0"}])
         more = {"topic": "more/{device}", "format": "value", "metric": "m"}

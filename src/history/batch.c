@@ -327,6 +327,7 @@ enum window_push history_admit(struct history *h, int i)
     enum window_push push = window_push(s->window, r->p, NULL, &over);
     count_add(COUNT_POINTS_DROPPED, over);
     r->state = STAGED_DONE;
+    h->began = h->began || h->backlog.begun.n > 0; /* what is noted changes */
     backlog_end(&h->backlog, series_key(s), r->p);
     if (push == WINDOW_NO_MEMORY) {
         series_forget(s); /* what Valkey confirmed is read again when there is memory */

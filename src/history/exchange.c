@@ -322,6 +322,7 @@ void exchange_run(struct history *h, struct mono now, bool with_due)
             if (h->ops.n == 0 || h->clock->mono(h->clock->ctx).us >= deadline.us) {
                 break;
             }
+            keep_begin(h); /* the lists that the first round read */
         }
         status = run_round(h, now, first, deadline);
     }

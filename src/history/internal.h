@@ -100,6 +100,7 @@ struct staged {
     int32_t next; /* of the same series; -1: last */
     uint8_t state;
     bool stored; /* the value read back holds it already, the window does not */
+    bool noted;  /* keep_begin() did */
     bool waits;  /* admitted without Valkey's word: for the backlog */
 };
 
@@ -173,7 +174,7 @@ struct history {
     uint64_t last_batch; /* of the last run that was committed */
     /* With `inbox: 0` the backlog has every device's line, Valkey or not. */
     bool keeps_all;
-    bool began; /* the backlog says what is being decided on */
+    bool began; /* the backlog's notes of what is being decided on are to be ended */
     void (*each_device)(void *ctx, struct history *h);
     void *each_device_ctx;
     bool keep_devices; /* the connection was lost: what `side` has waits for the next */

@@ -28,7 +28,10 @@ void keep_batch(struct history *h)
 
 /* With `inbox: 0` what is about to be in Valkey is noted before it is there, and until it
  * was decided on: after a kill the windows are read back without it, and the broker sends
- * it again, so that it is decided on as in an undisturbed run. */
+ * it again, so that it is decided on as in an undisturbed run. What a list that is yet to
+ * be read may hold already is noted once that was read, and only if it does not: a
+ * reading that was decided on and comes again must not be taken for one that was not,
+ * should there be another kill. */
 void keep_begin(struct history *h)
 {
     struct backlog *b = &h->backlog;
@@ -37,19 +40,21 @@ void keep_begin(struct history *h)
     }
     for (size_t i = 0; i < h->n_touched; i++) {
         struct series *s = h->touched[i];
+        bool is_read = s && (s->flags & S_LOADED);
         h->extra.n = 0;
-        for (int32_t k = s ? s->staged_first : -1; k >= 0; k = h->staged[k].next) {
-            const struct staged *r = &h->staged[k];
-            bool is_new = true;
-            if (s->flags & S_LOADED) {
-                enum window_push would = window_would(s->window, r->p);
-                is_new = would == WINDOW_APPENDED || would == WINDOW_INSERTED;
+        for (int32_t k = is_read ? s->staged_first : -1; k >= 0; k = h->staged[k].next) {
+            struct staged *r = &h->staged[k];
+            enum window_push would = window_would(s->window, r->p);
+            bool is_new = would == WINDOW_APPENDED || would == WINDOW_INSERTED;
+            if (!is_new || r->noted || r->stored) {
+                continue;
             }
-            if (is_new && points_put(&h->extra, r->p) != BRINK_OK) {
+            if (points_put(&h->extra, r->p) != BRINK_OK) {
                 return; /* the exchange fails for the same reason */
             }
+            r->noted = true;
         }
-        backlog_put_begin(b, series_key(s), h->extra.p, s ? h->extra.n : 0);
+        backlog_put_begin(b, series_key(s), h->extra.p, is_read ? h->extra.n : 0);
     }
     h->began = h->began || b->begins.n > 0;
     backlog_write_begins(b, h->now);

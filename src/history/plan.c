@@ -113,6 +113,14 @@ static struct point nth(const struct series *s, size_t held, size_t i)
     return i < held ? window_at(s->window, i) : s->h->extra.p[i - held];
 }
 
+/* With `inbox: 0` a kill may have each reading of a message decided on anew: then a list
+ * that is compacted is to have what the first of them needs, not only what the last does.
+ */
+static bool keeps_each_step(const struct series *s)
+{
+    return s->h->keeps_all && s->staged_first != s->staged_last;
+}
+
 static bool write_from(struct series *s, size_t held, size_t from, enum op_kind kind,
                        uint32_t live)
 {
@@ -128,6 +136,18 @@ static bool write_from(struct series *s, size_t held, size_t from, enum op_kind 
     buffer_char(out, ']');
     return put_op(s, &s->h->ops, kind, text_at,
                   kind == OP_REPLACE ? written : live + written, false);
+}
+
+/* The oldest reading that the first of the new ones needs. */
+static size_t first_needed_by_each(const struct series *s, size_t held)
+{
+    int64_t newest = s->h->extra.p[0].at.us;
+    size_t from = 0;
+    while (from < held &&
+           !is_needed(s->spec, nth(s, held, from).at.us, newest, held + 1 - from)) {
+        from++;
+    }
+    return from;
 }
 
 /* False: not that plain, or out of memory; nothing was planned. */
@@ -156,14 +176,24 @@ static bool plan_fast(struct series *s)
     if (!write_from(s, held, from > held ? from : held, OP_APPEND, live)) {
         return false;
     }
-    const struct op *op = &h->ops.p[ops];
-    if (s->guard.len + op->text_n - 1 > bytes_allowed(h, op->live)) {
-        /* Too much of it is dead: the live part alone. */
+    live = h->ops.p[ops].live;
+    size_t allowed = bytes_allowed(h, live);
+    if (s->guard.len + h->ops.p[ops].text_n - 1 <= allowed) {
+        return true;
+    }
+    /* Too much of it is dead: the live part alone. */
+    size_t first = keeps_each_step(s) ? first_needed_by_each(s, held) : from;
+    for (;; first = from) {
         h->ops.n = ops;
         h->texts.n = text_at;
-        return write_from(s, held, from, OP_REPLACE, 0);
+        if (!write_from(s, held, first, OP_REPLACE, 0)) {
+            return false;
+        }
+        if (first >= from || h->ops.p[ops].text_n <= allowed) {
+            h->ops.p[ops].live = live;
+            return true;
+        }
     }
-    return true;
 }
 
 /* --- any other case: the whole list is put together --- */
@@ -244,6 +274,25 @@ bool series_merge(struct series *s)
     return true;
 }
 
+/* The oldest of the merged list that the window needs before the batch. */
+static size_t first_merged_needed_by_each(const struct series *s)
+{
+    const struct history *h = s->h;
+    size_t n = h->n_merged, held = 0;
+    int64_t newest = 0;
+    for (size_t i = 0; i < n; i++) {
+        held += h->merged[i].held;
+        newest = h->merged[i].held ? h->merged[i].p.at.us : newest;
+    }
+    for (size_t i = 0; held > 0; i++) {
+        if (h->merged[i].held &&
+            is_needed(s->spec, h->merged[i].p.at.us, newest, held--)) {
+            return i;
+        }
+    }
+    return n;
+}
+
 /* Settles the series, or puts to `list` what makes the value the merged list. */
 bool series_plan_merged(struct series *s, struct op_list *list, bool may_append,
                         bool writes_back)
@@ -289,13 +338,19 @@ bool series_plan_merged(struct series *s, struct op_list *list, bool may_append,
         }
         h->texts.n = text_at;
     }
-    for (size_t i = from; i < n; i++) {
-        if (!put_entry(&h->texts, i == from ? '[' : ',', h->merged[i].p, &written)) {
-            return false;
+    size_t first = keeps_each_step(s) ? first_merged_needed_by_each(s) : from;
+    for (first = first < from ? first : from;; first = from) {
+        for (size_t i = first; i < n; i++) {
+            if (!put_entry(&h->texts, i == first ? '[' : ',', h->merged[i].p, &written)) {
+                return false;
+            }
         }
+        buffer_char(&h->texts, ']');
+        if (first == from || h->texts.n - text_at <= bytes_allowed(h, live)) {
+            return put_op(s, list, OP_REPLACE, text_at, live, writes_back);
+        }
+        h->texts.n = text_at;
     }
-    buffer_char(&h->texts, ']');
-    return put_op(s, list, OP_REPLACE, text_at, live, writes_back);
 }
 
 /* The window's readings from `from` on to h->extra, those before to h->value. */
@@ -328,6 +383,11 @@ bool series_plan(struct series *s)
             return true;
         }
         return put_op(s, &s->h->ops, OP_COMPARE, s->h->texts.n, s->live, false);
+    }
+    if (staged && s->h->keeps_all && !(s->flags & S_LOADED) &&
+        backlog_is_open(&s->h->backlog)) {
+        s->guard.len = SCRIPT_LEN_NONE; /* to be read, and noted, first: keep_begin() */
+        return put_op(s, &s->h->ops, OP_COMPARE, s->h->texts.n, 0, false);
     }
     if ((s->flags & S_EXACT) && s->pending == 0 && !(s->flags & S_RESTART) &&
         plan_fast(s)) {

@@ -21,6 +21,7 @@
 
 #define SCRIPT_LEN_MISSING 0             /* the key is expected not to exist */
 #define SCRIPT_LEN_WRONG_TYPE UINT32_MAX /* it is expected to hold no string */
+#define SCRIPT_LEN_NONE (UINT32_MAX - 1) /* no value is as expected */
 
 #define SCRIPT_DELETE "-"
 

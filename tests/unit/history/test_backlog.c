@@ -499,14 +499,19 @@ START_TEST(test_inbox_0_keeps_devices_while_valkey_is_there)
 }
 END_TEST
 
-static void open_with_inbox_0(void)
+static void open_with_inbox_0_and(const struct window_spec *window)
 {
     rig_config(&gw, server.socket);
     gw.config.gateway.state_dir = server.dir;
     rig_open(&gw);
     history_take_left_windows(gw.h, visit_none, NULL);
     history_wait_connected(gw.h, TIMEOUT_US);
-    s = open_series(&gw, KEY, spec(600, 0));
+    s = open_series(&gw, KEY, window);
+}
+
+static void open_with_inbox_0(void)
+{
+    open_with_inbox_0_and(spec(600, 0));
 }
 
 static void stage(const struct point *points, int n)
@@ -561,6 +566,77 @@ START_TEST(test_inbox_0_what_was_not_decided_on_is_no_windows_after_a_kill)
 }
 END_TEST
 
+START_TEST(test_inbox_0_what_was_decided_on_stays_decided_on_however_often_it_is_killed)
+{
+    const struct point batch[] = {at(20, 3)}, next = at(30, 6);
+    kill_gateway();
+    open_with_inbox_0();
+    push_kept(at(0, 1));
+    push_kept(at(10, 2));
+    for (int i = 0; i < 2; i++) {
+        stage(i == 0 ? batch : &next, 1);
+        ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_APPENDED);
+        history_reset_batch(gw.h);
+        history_keep(gw.h, mono_now(), 0);
+    }
+    for (int i = 0; i < 3; i++) { /* neither was acknowledged */
+        kill_gateway();
+        open_with_inbox_0();
+        stage(batch, 1);
+        EXPECT(s, {0, 1}, {10, 2}, {20, 3}, {30, 6});
+    }
+    ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_DUPLICATE);
+    history_reset_batch(gw.h);
+}
+END_TEST
+
+/* Each batch is killed before anything was decided, those among them that compact the
+ * list: the first reading's decision still needs what the last one's does not. */
+START_TEST(test_inbox_0_a_compacted_list_has_what_each_reading_of_a_message_needs)
+{
+    enum { ROUNDS = 100, EACH = 3 };
+    bool late = _i != 0;
+    size_t longest = 0, compactions = 0;
+    kill_gateway();
+    for (int round = 0; round < ROUNDS; round++) {
+        int t = EACH * round;
+        struct point batch[EACH];
+        for (int i = 0; i < EACH; i++) {
+            batch[i] = at(t + i, t + i);
+        }
+        if (late) {
+            batch[1] = at(t + 2, t + 2);
+            batch[2] = at(t + 1, t + 1);
+        }
+        for (int run = 0; run < 2; run++) {
+            open_with_inbox_0_and(spec(0, 4));
+            stage(batch, EACH);
+            size_t n = strlen(DO(&server, "GET", KEY));
+            compactions += n < longest;
+            longest = n;
+            if (run == 0) {
+                kill_gateway();
+            }
+        }
+        double expected[4][2];
+        size_t n = 0;
+        for (int k = t < 4 ? 0 : t - 4; k < t; k++, n++) {
+            expected[n][0] = expected[n][1] = k;
+        }
+        expect_window(s, n, (const double(*)[2])expected);
+        for (int i = 0; i < EACH; i++) {
+            enum window_push push = history_admit(gw.h, i);
+            ck_assert_int_eq(push, late && i == 2 ? WINDOW_INSERTED : WINDOW_APPENDED);
+        }
+        history_reset_batch(gw.h);
+        history_keep(gw.h, mono_now(), 0);
+        kill_gateway();
+    }
+    ck_assert_uint_gt(compactions, 0);
+    open_with_inbox_0();
+}
+END_TEST
+
 START_TEST(test_inbox_0_what_does_not_come_again_is_the_windows)
 {
     const struct point batch[] = {at(20, 3), at(5, 5), at(2, 4)}, next = at(30, 6);
@@ -598,6 +674,10 @@ int main(void)
     tcase_add_test(c, test_long_outage_keeps_the_file_near_what_waits);
     tcase_add_test(c, test_inbox_0_keeps_devices_while_valkey_is_there);
     tcase_add_test(c, test_inbox_0_what_was_not_decided_on_is_no_windows_after_a_kill);
+    tcase_add_test(
+        c, test_inbox_0_what_was_decided_on_stays_decided_on_however_often_it_is_killed);
+    tcase_add_loop_test(
+        c, test_inbox_0_a_compacted_list_has_what_each_reading_of_a_message_needs, 0, 2);
     tcase_add_test(c, test_inbox_0_what_does_not_come_again_is_the_windows);
     suite_add_tcase(suite, c);
     return run_suite(suite);

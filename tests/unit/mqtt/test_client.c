@@ -1,8 +1,10 @@
+#include <arpa/inet.h>
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../tap.h"
@@ -137,6 +139,44 @@ START_TEST(test_client_comes_back_after_the_broker_was_killed)
 }
 END_TEST
 
+/* The one connection of this process to the broker can send no more, and only that. */
+static void break_sending(void)
+{
+    int broken = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in to;
+        socklen_t n = sizeof(to);
+        if (getpeername(fd, (struct sockaddr *)&to, &n) == 0 &&
+            to.sin_family == AF_INET && ntohs(to.sin_port) == broker.port) {
+            ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+            broken++;
+        }
+    }
+    ck_assert_int_eq(broken, 1);
+}
+
+/* Paho would free what it could not send twice (gone.c). */
+START_TEST(test_publishing_to_a_connection_that_is_gone)
+{
+    struct peer *a = connect_peer("a", versions[_i % 2], _i < 2 ? 0 : 60 * US_PER_S);
+    ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+    break_sending();
+    for (int qos = 0; qos <= 2; qos++) {
+        ck_assert_int_eq(
+            mqtt_publish(a->client, "t", text_of("in vain"), qos, false, NULL, 0),
+            BRINK_OK);
+    }
+    peer_turn(a, 100);
+    ck_assert_uint_eq(peer_events(a, MQTT_LOST), 0);
+    broker_kill(&broker, SIGKILL);
+    peer_await_events(a, MQTT_LOST, 1);
+    broker_start(&broker);
+    peer_await_events(a, MQTT_CONNECTED, 2);
+    peer_publish(a, "t", "again", 1, false);
+    peer_free(a, US_PER_S);
+}
+END_TEST
+
 START_TEST(test_persistent_session_brings_what_was_queued)
 {
     struct peer *a = connect_peer("a", versions[_i], PERSISTENT);
@@ -250,6 +290,7 @@ static Suite *client_suite(void)
     tcase_add_loop_test(t, test_retained_message_is_marked, 0, 2);
     tcase_add_loop_test(t, test_blocked_callback_pushes_back_and_loses_nothing, 0, 2);
     tcase_add_loop_test(t, test_client_comes_back_after_the_broker_was_killed, 0, 2);
+    tcase_add_loop_test(t, test_publishing_to_a_connection_that_is_gone, 0, 4);
     tcase_add_loop_test(t, test_persistent_session_brings_what_was_queued, 0, 2);
     tcase_add_loop_test(t, test_dropped_connection_comes_back_with_its_session, 0, 2);
     tcase_add_loop_test(

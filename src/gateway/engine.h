@@ -61,6 +61,7 @@ struct pipeline {
     struct instant now; /* of the call that is under way */
     int64_t clock_us;   /* wall less monotonic clock: a step when it changes */
     struct mono subscribed_at, last_message;
+    bool took_messages; /* since the last step */
     struct mono next_save, next_sweep;
     size_t sweep; /* place in the registry */
     bool exact;   /* pipeline_set_exact() */

@@ -493,6 +493,7 @@ void pipeline_apply(struct pipeline *p, struct instant now)
     follow_clock(p);
     if (n > 0) {
         p->last_message = now.mono;
+        p->took_messages = true;
     }
     while (i < n) {
         p->n_messages = p->n_values = p->n_touches = 0;

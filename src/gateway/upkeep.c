@@ -34,6 +34,18 @@ bool drained(const struct pipeline *p, struct mono now)
     return idle >= DRAIN_IDLE_US || now.us - p->subscribed_at.us >= DRAIN_MAX_US;
 }
 
+/* What the broker queued waits while a batch does, for Valkey say: that is not a pause in
+ * the intake. */
+static void note_intake(struct pipeline *p, struct mono now)
+{
+    int64_t took_us = now.us - p->last_message.us;
+    if (p->took_messages) {
+        p->took_messages = false;
+        p->last_message = now;
+        p->subscribed_at.us += took_us >= DRAIN_IDLE_US ? took_us : 0;
+    }
+}
+
 /* After a start a rule is not looked at before its windows are read back: else time would
  * seem to pass without an answer. */
 static bool is_unread(const struct pipeline *p, const struct instance *i)
@@ -330,6 +342,7 @@ void pipeline_step(struct pipeline *p, struct instant now, struct mono *ret_wake
     struct mono wake = {now.mono.us + SAVE_DEVICES_US}, history_wake;
     p->now = now;
     follow_clock(p);
+    note_intake(p, now.mono);
     if (!p->devices_asked) {
         p->devices_asked = true;
         /* How long the last run was subscribed tells what each device's silence is. */

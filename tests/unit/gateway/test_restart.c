@@ -247,6 +247,31 @@ START_TEST(test_what_fell_due_meanwhile_is_told_at_the_start)
 }
 END_TEST
 
+/* What the broker queued for a device is still to come while the batch before it waits,
+ * for Valkey say. */
+START_TEST(test_a_batch_that_takes_long_is_no_pause_in_the_intake)
+{
+    struct world w;
+    world_begin(&w, "", "rules: [{id: s, when: silent(10500ms)}]\n");
+    w.keeps_devices = true;
+    say(&w, "d1", NULL, 1);
+    pass(&w, 5 * S);
+    world_restart(&w);
+    for (int i = 0; i < 3; i++) {
+        say(&w, "d2", NULL, 1);
+        w.at_us += 4 * S;
+        pass(&w, 0);
+    }
+    ck_assert_str_eq(told(&w), "");
+    say(&w, "d1", NULL, 1);
+    pass(&w, S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 10 * S);
+    ck_assert_str_eq(told(&w), "OPEN s d2\nOPEN s d1\n");
+    world_end(&w);
+}
+END_TEST
+
 START_TEST(test_run_with_restarts_equals_the_run_without)
 {
     char *expected = walk((uint64_t)_i + 1, false), *got = walk((uint64_t)_i + 1, true);
@@ -298,6 +323,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_time_unknown_counts_across_restarts);
     tcase_add_test(t, test_what_fell_due_meanwhile_is_told_at_the_start);
+    tcase_add_test(t, test_a_batch_that_takes_long_is_no_pause_in_the_intake);
     tcase_add_loop_test(t, test_run_with_restarts_equals_the_run_without, 0, 3);
     suite_add_tcase(suite, t);
     t = tcase_create("windows");

@@ -405,7 +405,15 @@ START_TEST(test_readings_of_an_outage_survive_a_kill)
     server_start(&server, NULL);
     UNTIL(&gw, rig_pending(&gw) == 0 && rig_state(&gw) == STORE_STATE_UP);
     EXPECT(s, {1, 2}, {2, 3}, {3, 4}); /* the first was Valkey's to keep */
+    history_keep(gw.h, mono_now(), 0);
+    kill_gateway();
+    open_gateway(); /* Valkey has them, and no rule was evaluated */
+    history_take_left_windows(gw.h, visit_window, NULL);
+    ck_assert_uint_eq(n_visited, 1);
+    UNTIL(&gw, rig_pending(&gw) == 0 && rig_state(&gw) == STORE_STATE_UP);
+    EXPECT(s, {1, 2}, {2, 3}, {3, 4});
     ck_assert_ptr_nonnull(history_next_changed(gw.h)); /* its rules are evaluated */
+    ck_assert_ptr_null(history_next_changed(gw.h));
     ck_assert_str_eq(DO(&server, "HGET", "brink:gw-test:devices", "acme/frz-1"),
                      "1 saved=2");
     history_keep(gw.h, mono_now(), 0);

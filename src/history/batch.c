@@ -99,9 +99,16 @@ bool series_degraded(const struct series *s)
            (s->h->state != STORE_STATE_UP || s->pending > 0);
 }
 
+/* Does the window lack what a killed run began with and the broker will send again? */
+static bool lacks_begun(const struct series *s)
+{
+    const struct backlog *b = &s->h->backlog;
+    return b->begun.n > 0 && s->staged_first < 0 && map_get(&b->begun, series_key(s));
+}
+
 bool series_readable(const struct series *s)
 {
-    return is_confirmed(s) || series_degraded(s);
+    return (is_confirmed(s) || series_degraded(s)) && !lacks_begun(s);
 }
 
 void series_want(struct series *s)

@@ -80,8 +80,9 @@ enum brink_status series_new(struct history *h, struct text key,
                              struct series **ret_series) BRINK_MUST_CHECK;
 void series_free(struct series *s);
 const struct window *series_window(const struct series *s);
-bool series_readable(const struct series *s); /* its window is what Valkey holds, and
-                                                 Valkey can be asked; or degraded */
+/* Its window is what Valkey holds, and Valkey can be asked; or degraded. Not while a
+ * message that a killed run began with is yet to come again, but in its own batch. */
+bool series_readable(const struct series *s);
 bool series_degraded(
     const struct series *s); /* readable only thanks to fallback: memory */
 /* Asks that the value be read at the next exchange although no reading came (start:

@@ -72,6 +72,7 @@ static bool may_join(void *ctx, struct text topic)
         return true;
     }
     owed_clear(&s->owed);
+    (void)owed_admits(&s->owed, topic);
     return false;
 }
 

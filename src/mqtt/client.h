@@ -73,8 +73,7 @@ struct mqtt_event {
 struct mqtt_callbacks {
     void *ctx;
     /* Before an on_message: may this one be taken while earlier ones are not yet
-     * acknowledged? False: those are settled and acknowledged first, and it is asked once
-     * more. NULL: it may. */
+     * acknowledged? False: those are settled and acknowledged first. NULL: it may. */
     bool (*may_join)(void *ctx, struct text topic);
     /* A message. Views last until it returns. True: it may be acknowledged. */
     bool (*on_message)(void *ctx, struct text topic, struct text payload, int qos,

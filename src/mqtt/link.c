@@ -242,7 +242,6 @@ static int on_message_arrived(void *ctx, char *topic, int topic_bytes,
     struct text payload = {m->payload, m->payloadlen > 0 ? (size_t)m->payloadlen : 0};
     if (c->callbacks.may_join && !c->callbacks.may_join(c->callbacks.ctx, t)) {
         ahead_settle();
-        (void)c->callbacks.may_join(c->callbacks.ctx, t); /* now it may */
     }
     atomic_store_explicit(&c->delivering, true, memory_order_relaxed);
     bool done =

@@ -127,7 +127,7 @@ void broker_finish(struct broker *b)
 
 /* ---- Peers ---- */
 
-static bool on_message(void *ctx, struct text topic, struct text payload, int qos,
+static void on_message(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained)
 {
     struct peer *p = ctx;
@@ -143,7 +143,6 @@ static bool on_message(void *ctx, struct text topic, struct text payload, int qo
     uint64_t one = 1;
     ssize_t n = write(p->wake_fd, &one, sizeof(one));
     (void)n;
-    return true;
 }
 
 static void on_event(void *ctx)
@@ -171,7 +170,7 @@ struct peer *peer_new(const struct mqtt_options *options)
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->unblocked, NULL);
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct mqtt_callbacks callbacks = {p, NULL, on_message, NULL, on_event};
+    struct mqtt_callbacks callbacks = {p, on_message, on_event};
     ck_assert_int_eq(mqtt_client_new(options, &callbacks, &p->client), BRINK_OK);
     return p;
 }

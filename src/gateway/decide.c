@@ -66,6 +66,12 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
     i->evaluated = true;
     if (m->by_reading) {
         i->decided = !e.store_unknown;
+        i->left = i->left && e.store_unknown;
+    }
+    for (size_t k = 0; m->by_reading && e.store_unknown && k < r->n_metrics; k++) {
+        if (i->series[k]) {
+            series_revisit(i->series[k]); /* whatever of it is written by then */
+        }
     }
     if (p->sink.evaluated) {
         p->sink.evaluated(p->sink.ctx, r, i->device, &e);

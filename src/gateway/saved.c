@@ -215,6 +215,7 @@ static void visit_left_window(void *ctx, struct text tenant, struct text rule,
     }
     if (i) {
         i->decided = false;
+        i->left = true;
     }
 }
 

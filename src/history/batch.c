@@ -111,6 +111,14 @@ bool series_readable(const struct series *s)
     return (is_confirmed(s) || series_degraded(s)) && !lacks_begun(s);
 }
 
+void series_revisit(struct series *s)
+{
+    if (s->h->store && s->h->state != STORE_STATE_UP) {
+        s->flags |= S_WANTED;
+        series_due(s);
+    }
+}
+
 void series_want(struct series *s)
 {
     if (!(s->flags & S_LOADED)) {

@@ -88,6 +88,10 @@ bool series_degraded(
 /* Asks that the value be read at the next exchange although no reading came (start:
  * timers on windows). */
 void series_want(struct series *s);
+/* A rule over it could not be evaluated. If that is because Valkey is away, it comes out
+ * of history_next_changed() once Valkey was asked for the value again, also where no
+ * reading of it waits. */
+void series_revisit(struct series *s);
 /* Gives the window's memory back if nothing is pending; the value stays in Valkey and is
  * read again when needed. False: pending. */
 bool series_unload(struct series *s);

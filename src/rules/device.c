@@ -90,6 +90,7 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
         to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;
         to->unknown_us = from->unknown_us;
         to->decided = from->decided;
+        to->left = from->left;
         memcpy(to->held, from->held, to->rule->n_held * sizeof *to->held);
     } else if (from->alert.phase == ALERT_FIRING) {
         to->alert = from->alert;

@@ -103,6 +103,8 @@ struct instance {
     bool stored;                 /* the outbox holds a state for it */
     bool renewing;               /* the owner's: its lists start anew */
     bool decided; /* on its newest reading: what came while Valkey was away is not */
+    bool left;    /* readings of it waited for Valkey when the last run ended: not decided
+                     on since */
     bool
         evaluated; /* since it was bound; its first reading counts even as a redelivery */
     char *retained;    /* topic on which the broker keeps its alert (SPEC 6.4); or NULL */

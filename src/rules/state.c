@@ -333,7 +333,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     free(site);
     status = status == BRINK_OK ? device_bind(d, device) : status;
     for (uint32_t i = 0; fresh && i < device->n_instances; i++) {
-        device->instances[i]->decided = true;
+        device->instances[i]->decided = !device->instances[i]->left;
     }
     for (struct text scan = rest;
          status == BRINK_OK && fields_next(&scan, &key, &value);) {
@@ -457,7 +457,8 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
         }
     }
     i->alert = s->state;
-    i->stored = i->decided = true;
+    i->stored = true;
+    i->decided = !i->left;
     if (s->state.phase == ALERT_FIRING && s->ack_by && s->ack_comment) {
         free(i->ack);
         i->ack =

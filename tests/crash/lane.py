@@ -72,6 +72,7 @@ class Lane:
         self.known = {}       # (rule, device) -> [Alert] not yet compared, of the gateway
         self.open_ids = {}    # (rule, device) -> id of the alert that is open
         self.last_ids = {}    # (rule, device) -> ids of events seen, for repeats
+        self.heard = {}  # (rule, device) -> the last events, for a message
         self.store_was_down = False
         self.side = False
 
@@ -207,6 +208,7 @@ class Lane:
         self.plant.fence()
         self.settle_windows()
         if self.store_was_down:
+            self.plant.await_history()
             self.plant.fence()  # what was decided when Valkey had come back is here, too
         self.judge_alerts()
 
@@ -236,6 +238,8 @@ class Lane:
             alert = json.loads(message.payload)
             key = alert["rule_id"], alert["device_id"]
             identity = alert["alert_id"], alert["event_type"]
+            self.heard.setdefault(key, collections.deque(maxlen=6)).append(
+                f"{alert['event_type']} {seconds(alert['event_at'])} {alert['alert_id'][:6]}")
             seen = self.last_ids.setdefault(key, collections.OrderedDict())
             if identity in seen:
                 self.repeats += 1
@@ -303,6 +307,7 @@ class Lane:
                 is_open = (rule.id, name) in self.open_ids
                 if state.truth is not None and is_open != state.firing:
                     wrong.append(f"{rule.id} {name}: {'open' if is_open else 'not open'} although its condition "
-                                 f"is {state.truth} at {device.newest}")
+                                 f"is {state.truth} at {device.newest}; last heard: "
+                                 f"{', '.join(self.heard.get((rule.id, name), ['nothing']))}")
                 state.firing = is_open
         return wrong

@@ -14,6 +14,7 @@ gateway's promise is what is tested:
 import os
 import pathlib
 import signal
+import time
 
 from lib import mqtt, proxy
 from lib.harness import FENCE, PATIENCE, Brink, Broker, Store, free_port, wait_for
@@ -23,6 +24,7 @@ ALERTS_CLIENT = b"-alerts"  # ends the client id of the connection that alerts g
 STORE_TIMEOUT = "10s"
 # Writes its file often, and not always: what it comes back with may be a little old.
 BROKER = "autosave_on_changes true\nautosave_interval 20\n"
+FIGURES_AGE_S = 1.2
 # kill -9 loses nothing that was answered; a rewrite of the file now and then is hit, too.
 STORE = ("--appendfsync", "always", "--auto-aof-rewrite-percentage", "50", "--auto-aof-rewrite-min-size", "2mb")
 
@@ -170,6 +172,22 @@ class Plant:
 
         wait_for(through, "a fence to come through", timeout)
         self.kept, self.sent, self.broker_lost = [], 0, False
+
+    def await_history(self):
+        """Returns once the gateway has Valkey again and nothing waits for it. What Valkey holds does not say so: an
+        exchange whose answer was lost wrote it as well. The gateway's figures are up to a second old."""
+        since = None
+
+        def settled():
+            nonlocal since
+            figures = self.brink.metrics()
+            if figures["brink_store_up"] != 1 or figures["brink_store_pending_points"] != 0:
+                since = None
+                return False
+            since = since or time.monotonic()
+            return time.monotonic() - since > FIGURES_AGE_S
+
+        wait_for(settled, "the gateway to have Valkey again", 30)
 
     def take_alerts(self):
         """All messages since the last call, but for the fences'."""

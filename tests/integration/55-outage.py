@@ -5,7 +5,7 @@ import time
 import unittest
 
 from lib import proxy
-from lib.harness import BASE, Case, Store, wait_for
+from lib.harness import BASE, Case, Store, seconds, wait_for
 
 RULES = [
     {"id": "hot", "when": "m > 100"},
@@ -202,6 +202,22 @@ class Outage(Case):
         opened = self.alerts.take("OPEN", "avg", "calm", timeout=25)
         self.assertEqual(opened["details"]["windows"][0]["count"], 3)
         self.assertEqual(self.store.window("avg", "calm"), self.expected["calm"])
+
+    def test_rule_is_decided_although_nothing_of_its_window_waited(self):
+        """What came meanwhile was a reading of a metric without a window."""
+        self.start_broker()
+        self.start_store()
+        self.brink = self.gateway([{"id": "both", "when": "avg(m, 1h) > 5 and n > 1"}])
+        for k in range(3):
+            self.send("d1", k, m=10)
+        self.fence()
+        self.store.kill()
+        wait_for(lambda: self.brink.metric("store_up") == 0, "Valkey to be missed")
+        self.send("d1", 3, n=2)
+        self.fence()
+        self.assertEqual(self.alerts.events("both"), [])
+        self.store.start()
+        self.assertEqual(seconds(self.alerts.take("OPEN")["event_at"]), 3000)
 
     def test_firing_alert_is_neither_repeated_nor_resolved(self):
         self.start_broker()

@@ -1,14 +1,15 @@
 /* writev(2) in place of the C library's, for Paho, which sends with it.
  *
- * When a PUBLISH of QoS 1 or 2 cannot be sent because the connection is gone, Paho (up to
- * 1.3.15 at least) frees its payload with the command and once more with the session:
- * https://github.com/eclipse-paho/paho.mqtt.c/issues/1621. So that never happens: what is
- * written to a connection that is gone counts as written, as it does when the kernel
- * learns of it a moment later. The receiving side finds out, and what was in flight is
- * settled from there.
+ * When a PUBLISH of QoS 1 or 2 cannot be sent because the connection is gone, Paho 1.3.12
+ * frees its payload with the command and once more with the session
+ * (https://github.com/eclipse-paho/paho.mqtt.c/issues/1621, open in 2025). So that never
+ * happens: what is written to a connection that is gone counts as written, as it does
+ * when the kernel learns of it a moment later. The receiving side finds out, and what was
+ * in flight is settled from there.
  *
  * The dynamic linker takes this one because an executable's symbols come before a
  * library's. Over TLS OpenSSL writes by another way: there the fault remains. */
+#define _DEFAULT_SOURCE /* syscall() */
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/socket.h>

@@ -208,6 +208,36 @@ START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
 }
 END_TEST
 
+/* A reading that waited for Valkey when the last run ended is decided on at its own time,
+ * whenever that is. */
+START_TEST(test_what_was_left_undecided_is_decided_at_its_own_time)
+{
+    struct world w;
+    char aside[128];
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules: [{id: a, when: 'last(x, 1h) > 5'}]\n");
+    say(&w, "d1", NULL, 1);
+    pass(&w, 10 * S);
+    snprintf(aside, sizeof aside, "%s.aside", server.socket);
+    ck_assert_int_eq(rename(server.socket, aside), 0);
+    w.valkey = NULL; /* the start does not wait for it */
+    world_restart_after(&w, S);
+    say(&w, "d1", NULL, 9);
+    pass(&w, S);
+    world_restart_after(&w, S); /* and it is still away */
+    pass(&w, S);
+    ck_assert_str_eq(told(&w), "");
+    ck_assert_int_eq(rename(aside, server.socket), 0);
+    w.valkey = server.socket;
+    world_restart_after(&w, 30 * S);
+    pass(&w, S);
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:11.000Z");
+    ck_assert_str_eq(told(&w), "OPEN a d1\n");
+    world_end(&w);
+}
+END_TEST
+
 static void expect_same(char *expected, char *got)
 {
     size_t same = 0;
@@ -330,6 +360,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_unchecked_fixture(t, start_server, stop_server);
     tcase_add_test(t, test_held_is_unknown_until_the_devices_are_read_back);
+    tcase_add_test(t, test_what_was_left_undecided_is_decided_at_its_own_time);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0, 2);
     suite_add_tcase(suite, t);
     return run_tap(suite);

@@ -131,7 +131,7 @@ void history_keep(struct history *h, struct mono now, uint64_t batch)
     }
     /* What Valkey took and nobody decided on yet still waits: after a kill it is known
      * from here alone that it is to be. */
-    bool no_points = h->pending_points == 0 && !link_linked(&h->changed);
+    bool no_points = h->pending_points == 0 && h->n_due == 0 && !link_linked(&h->changed);
     if (no_points && !h->side.first && !h->keeps_all) {
         backlog_empty(b, now);
     } else if (batch == 0 && (backlog_is_renewal(b, now) ||

@@ -425,6 +425,34 @@ START_TEST(test_readings_of_an_outage_survive_a_kill)
 }
 END_TEST
 
+/* Valkey took them, and went away again before the rules were evaluated. */
+START_TEST(test_readings_stay_until_the_rules_over_them_were_evaluated)
+{
+    push_kept(at(0, 1));
+    server_kill(&server);
+    push_kept(at(1, 2));
+    server_start(&server, NULL);
+    UNTIL(&gw, rig_pending(&gw) == 0);
+    ck_assert_ptr_nonnull(history_next_changed(gw.h));
+    server_kill(&server);
+    UNTIL(&gw, rig_state(&gw) != STORE_STATE_UP);
+    series_revisit(s);
+    history_keep(gw.h, mono_now(), 0);
+    kill_gateway();
+    open_gateway();
+    history_take_left_windows(gw.h, visit_window, NULL);
+    ck_assert_uint_eq(n_visited, 1);
+    server_start(&server, NULL);
+    UNTIL(&gw, rig_pending(&gw) == 0 && rig_state(&gw) == STORE_STATE_UP);
+    ck_assert_ptr_nonnull(history_next_changed(gw.h));
+    history_keep(gw.h, mono_now(), 0);
+    kill_gateway();
+    open_gateway();
+    history_take_left_windows(gw.h, visit_none, NULL);
+    ck_assert_uint_eq(n_visited, 0);
+}
+END_TEST
+
 START_TEST(test_readings_that_valkey_took_before_the_kill_are_not_doubled)
 {
     push_kept(at(0, 1));
@@ -677,6 +705,7 @@ int main(void)
     tcase_add_checked_fixture(c, server_setup, server_teardown);
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_readings_of_an_outage_survive_a_kill);
+    tcase_add_test(c, test_readings_stay_until_the_rules_over_them_were_evaluated);
     tcase_add_test(c, test_readings_that_valkey_took_before_the_kill_are_not_doubled);
     tcase_add_test(c, test_readings_of_rules_that_are_gone_are_dropped_and_counted);
     tcase_add_test(c, test_long_outage_keeps_the_file_near_what_waits);

@@ -113,12 +113,13 @@ static struct point nth(const struct series *s, size_t held, size_t i)
     return i < held ? window_at(s->window, i) : s->h->extra.p[i - held];
 }
 
-/* With `inbox: 0` a kill may have each reading of a message decided on anew: then a list
- * that is compacted is to have what the first of them needs, not only what the last does.
+/* With `inbox: 0` a kill has the batch decided on anew, each of its readings by itself,
+ * and before them maybe the message before, whose acknowledgement was lost: then a list
+ * that is compacted is to have what the window needs before the batch, not only after it.
  */
-static bool keeps_each_step(const struct series *s)
+static bool keeps_before(const struct series *s)
 {
-    return s->h->keeps_all && s->staged_first != s->staged_last;
+    return s->h->keeps_all && s->staged_first >= 0;
 }
 
 static bool write_from(struct series *s, size_t held, size_t from, enum op_kind kind,
@@ -138,13 +139,13 @@ static bool write_from(struct series *s, size_t held, size_t from, enum op_kind 
                   kind == OP_REPLACE ? written : live + written, false);
 }
 
-/* The oldest reading that the first of the new ones needs. */
-static size_t first_needed_by_each(const struct series *s, size_t held)
+/* The oldest reading that the window needs before the batch. */
+static size_t first_needed_before(const struct series *s, size_t held)
 {
-    int64_t newest = s->h->extra.p[0].at.us;
+    int64_t newest = window_newest(s->window).us;
     size_t from = 0;
     while (from < held &&
-           !is_needed(s->spec, nth(s, held, from).at.us, newest, held + 1 - from)) {
+           !is_needed(s->spec, nth(s, held, from).at.us, newest, held - from)) {
         from++;
     }
     return from;
@@ -182,7 +183,7 @@ static bool plan_fast(struct series *s)
         return true;
     }
     /* Too much of it is dead: the live part alone. */
-    size_t first = keeps_each_step(s) ? first_needed_by_each(s, held) : from;
+    size_t first = keeps_before(s) ? first_needed_before(s, held) : from;
     for (;; first = from) {
         h->ops.n = ops;
         h->texts.n = text_at;
@@ -274,8 +275,8 @@ bool series_merge(struct series *s)
     return true;
 }
 
-/* The oldest of the merged list that the window needs before the batch. */
-static size_t first_merged_needed_by_each(const struct series *s)
+/* The same of the merged list. */
+static size_t first_merged_before(const struct series *s)
 {
     const struct history *h = s->h;
     size_t n = h->n_merged, held = 0;
@@ -338,7 +339,7 @@ bool series_plan_merged(struct series *s, struct op_list *list, bool may_append,
         }
         h->texts.n = text_at;
     }
-    size_t first = keeps_each_step(s) ? first_merged_needed_by_each(s) : from;
+    size_t first = keeps_before(s) ? first_merged_before(s) : from;
     for (first = first < from ? first : from;; first = from) {
         for (size_t i = first; i < n; i++) {
             if (!put_entry(&h->texts, i == first ? '[' : ',', h->merged[i].p, &written)) {

@@ -215,8 +215,7 @@ START_TEST(test_what_was_left_undecided_is_decided_at_its_own_time)
     struct world w;
     char aside[128];
     DO(&server, "FLUSHALL");
-    world_begin_on(&w, server.socket, "",
-                   "rules: [{id: a, when: 'last(x, 1h) > 5'}]\n");
+    world_begin_on(&w, server.socket, "", "rules: [{id: a, when: 'last(x, 1h) > 5'}]\n");
     say(&w, "d1", NULL, 1);
     pass(&w, 10 * S);
     snprintf(aside, sizeof aside, "%s.aside", server.socket);

@@ -425,14 +425,20 @@ START_TEST(test_readings_of_an_outage_survive_a_kill)
 }
 END_TEST
 
-/* Valkey took them, and went away again before the rules were evaluated. */
-START_TEST(test_readings_stay_until_the_rules_over_them_were_evaluated)
+/* Valkey is back and took it; the backlog has not heard. */
+static void take_a_reading_of_an_outage(void)
 {
     push_kept(at(0, 1));
     server_kill(&server);
     push_kept(at(1, 2));
     server_start(&server, NULL);
     UNTIL(&gw, rig_pending(&gw) == 0);
+}
+
+/* Valkey went away again before the rules over what it took were evaluated. */
+START_TEST(test_readings_stay_until_the_rules_over_them_were_evaluated)
+{
+    take_a_reading_of_an_outage();
     ck_assert_ptr_nonnull(history_next_changed(gw.h));
     server_kill(&server);
     UNTIL(&gw, rig_state(&gw) != STORE_STATE_UP);
@@ -455,11 +461,7 @@ END_TEST
 
 START_TEST(test_readings_that_valkey_took_before_the_kill_are_not_doubled)
 {
-    push_kept(at(0, 1));
-    server_kill(&server);
-    push_kept(at(1, 2));
-    server_start(&server, NULL);
-    UNTIL(&gw, rig_pending(&gw) == 0);
+    take_a_reading_of_an_outage();
     /* Killed before the backlog was emptied. */
     kill_gateway();
     open_gateway();

@@ -151,13 +151,12 @@ START_TEST(test_device_state_survives_as_text)
     begin(yaml); /* readings of it waited for Valkey when the last run ended */
     d = get("acme", "d 1%");
     ck_assert_int_eq(device_bind(&devices, d), BRINK_OK);
-    if (d->n_instances > 0) { /* else a site makes it */
-        d->instances[0]->left = true;
-        ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line), later,
-                                            (struct wall){t0 + 16 * US_PER_S}),
-                         BRINK_OK);
-        ck_assert(!d->instances[0]->decided);
-    }
+    ck_assert_uint_eq(d->n_instances, 1);
+    d->instances[0]->left = true;
+    ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line), later,
+                                        (struct wall){t0 + 16 * US_PER_S}),
+                     BRINK_OK);
+    ck_assert(!d->instances[0]->decided);
     end();
     buffer_finish(&line);
 }

@@ -80,13 +80,20 @@ static void want_windows(struct instance *i)
     }
 }
 
+static void visit_undecided(void *ctx, void *user)
+{
+    struct instance *i = user;
+    (void)ctx;
+    i->decided = false;
+}
+
 /* What the broker queued is taken first: until then a list may hold what a killed run
  * wrote and did not decide on, and what the rest of that message said is not known. */
 void want_all_windows(struct pipeline *p)
 {
     struct device *device;
     if (p->devices.silence.runs && drained(p, p->now.mono)) {
-        history_end_begun(p->history);
+        history_end_begun(p->history, visit_undecided, NULL);
     }
     if (!p->wants_windows || !p->devices.silence.runs || !drained(p, p->now.mono)) {
         return;
@@ -209,13 +216,9 @@ static void visit_left_window(void *ctx, struct text tenant, struct text rule,
     struct pipeline *p = ctx;
     enum brink_status why;
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
-    struct instance *i = NULL;
-    if (device && device_bind(&p->devices, device) == BRINK_OK) { /* else told there */
-        i = device_instance(device, rule);
-    }
-    if (i) {
-        i->decided = false;
-        i->left = true;
+    (void)rule; /* the device's rules come all at once: open_series() */
+    if (device) {
+        (void)!device_bind(&p->devices, device); /* told there */
     }
 }
 

@@ -233,6 +233,10 @@ struct series *open_series(void *ctx, struct instance *user, size_t metric)
                     LOG_S("device", user->device->id));
         return NULL;
     }
+    if (series_waits(s)) { /* for Valkey, since the last run */
+        user->decided = false;
+        user->left = true;
+    }
     if (first_metric_is_new(p, user)) {
         series_restart(s);
         user->renewing = true;

@@ -111,6 +111,11 @@ bool series_readable(const struct series *s)
     return (is_confirmed(s) || series_degraded(s)) && !lacks_begun(s);
 }
 
+bool series_waits(const struct series *s)
+{
+    return s->pending > 0;
+}
+
 void series_revisit(struct series *s)
 {
     if (s->h->store && s->h->state != STORE_STATE_UP) {
@@ -294,7 +299,7 @@ static void forget_begun(struct history *h)
     }
 }
 
-void history_end_begun(struct history *h)
+void history_end_begun(struct history *h, void (*visit)(void *ctx, void *user), void *ctx)
 {
     for (struct link *l = h->all.next; h->backlog.begun.n > 0 && l != &h->all;
          l = l->next) {
@@ -302,6 +307,7 @@ void history_end_begun(struct history *h)
         if (map_get(&h->backlog.begun, series_key(s))) {
             series_forget(s);
             series_want(s);
+            visit(ctx, s->user);
         }
     }
     h->began = h->began || h->backlog.begun.n > 0;
@@ -346,9 +352,13 @@ enum window_push history_admit(struct history *h, int i)
     backlog_end(&h->backlog, series_key(s), r->p);
     if (push == WINDOW_NO_MEMORY) {
         series_forget(s); /* what Valkey confirmed is read again when there is memory */
-    } else if (failed && (push == WINDOW_APPENDED || push == WINDOW_INSERTED)) {
-        r->waits = true;
-        series_add_pending(s, r->p, push, newest);
+    } else if (push == WINDOW_APPENDED || push == WINDOW_INSERTED) {
+        /* Valkey may have taken it and be gone since: then its rules wait all the same.
+         */
+        r->waits = failed || (h->store && h->state != STORE_STATE_UP);
+        if (failed) {
+            series_add_pending(s, r->p, push, newest);
+        }
     }
     return push;
 }

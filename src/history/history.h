@@ -84,7 +84,8 @@ const struct window *series_window(const struct series *s);
  * message that a killed run began with is yet to come again, but in its own batch. */
 bool series_readable(const struct series *s);
 bool series_degraded(
-    const struct series *s); /* readable only thanks to fallback: memory */
+    const struct series *s);               /* readable only thanks to fallback: memory */
+bool series_waits(const struct series *s); /* readings of it, for Valkey */
 /* Asks that the value be read at the next exchange although no reading came (start:
  * timers on windows). */
 void series_want(struct series *s);
@@ -134,8 +135,9 @@ void history_exchange(struct history *h, struct mono now);
 enum window_push history_admit(struct history *h, int i);
 void history_reset_batch(struct history *h);
 /* What a killed run wrote and did not decide on is no longer awaited from the broker: it
- * is the windows' now. */
-void history_end_begun(struct history *h);
+ * is the windows' now. visit is given the users of their series: nothing was decided. */
+void history_end_begun(struct history *h, void (*visit)(void *ctx, void *user),
+                       void *ctx);
 
 /* Timers and restoring: takes over a new connection, restores some of what is pending,
  * re-reads INFO now and then. Never waits longer than `timeout`. *ret_wake: not later

@@ -101,7 +101,7 @@ struct staged {
     uint8_t state;
     bool stored; /* the value read back holds it already, the window does not */
     bool noted;  /* keep_begin() did */
-    bool waits;  /* admitted without Valkey's word: for the backlog */
+    bool waits;  /* admitted while Valkey is away: for the backlog */
 };
 
 /* A list as it should become; where each reading came from. */

@@ -76,18 +76,28 @@ static void put_device(void *ctx, struct text field, struct text value)
     backlog_put_device(ctx, field, value);
 }
 
+/* Since when do its readings wait, for Valkey or, where that has them, for its rules to
+ * be evaluated? Those look at the newest. False: none do. */
+static bool waits_from(const struct series *s, int64_t *ret_from)
+{
+    bool rules_wait = (s->flags & S_LOADED) && (s->flags & S_WANTED);
+    *ret_from = s->pending > 0 ? s->unconfirmed_from : window_newest(s->window).us;
+    return s->pending > 0 || (rules_wait && window_count(s->window) > 0);
+}
+
 /* Everything that waits, as the new file. */
 static void renew(struct history *h, struct mono now)
 {
     struct backlog *b = &h->backlog;
+    int64_t from;
     backlog_begin_renewal(b);
     backlog_put_begun(b);
     for (struct link *l = h->all.next; l != &h->all; l = l->next) {
         struct series *s = series_of(l, all);
-        if (s->pending == 0) {
+        if (!waits_from(s, &from)) {
             continue;
         }
-        if (!series_split_window(s, s->unconfirmed_from, false)) {
+        if (!series_split_window(s, from, false)) {
             b->out.failed = true;
         }
         backlog_put_points(b, (struct text){s->key, s->key_n}, h->extra.p, h->extra.n);

@@ -164,7 +164,7 @@ static void start(struct world *w)
     ck_assert_int_eq(
         pipeline_new(w->config, set, w->history, &sink, world_now(w), &w->pipeline),
         BRINK_OK);
-    /* As gateway.c does: what is of no alert first. */
+    /* As gateway.c does: what is of no alert first, what waited for Valkey last. */
     const struct kept_state *s;
     for (size_t i = 0; (s = map_next(&w->states, &i));) {
         if (pipeline_is_own_state(s->rule, s->tenant, s->device)) {
@@ -178,6 +178,7 @@ static void start(struct world *w)
                                    world_now(w));
         }
     }
+    pipeline_restore_left(w->pipeline, world_now(w));
     restore_devices(w);
     for (int n = 0; n == 0 || (w->valkey && !pipeline_is_loaded(w->pipeline)); n++) {
         ck_assert_int_lt(n, 1000);

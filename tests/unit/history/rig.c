@@ -27,6 +27,7 @@ void rig_config(struct rig *r, const char *socket)
 {
     static char id[] = "gw-test";
     memset(r, 0, sizeof *r);
+    r->clock = &clock_system;
     r->config.gateway.id = id;
     r->config.store.kind = STORE_UNIX;
     r->config.store.path = (char *)(uintptr_t)socket;
@@ -41,7 +42,7 @@ void rig_open(struct rig *r)
     fcntl(r->wake[0], F_SETFL, O_NONBLOCK);
     fcntl(r->wake[1], F_SETFL, O_NONBLOCK);
     ck_assert_int_eq(
-        history_new(&r->config, &clock_system, wake, r, HISTORY_BATCH_UNKNOWN, &r->h),
+        history_new(&r->config, r->clock, wake, r, HISTORY_BATCH_UNKNOWN, &r->h),
         BRINK_OK);
 }
 

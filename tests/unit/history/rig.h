@@ -18,6 +18,7 @@
 
 struct rig {
     struct config config;
+    const struct clock *clock; /* the system's, unless set before rig_open() */
     struct history *h;
     int wake[2];
 };

@@ -11,7 +11,7 @@
 #include "rig.h"
 
 #include "base/counters.h"
-#include "history/backlog.h"
+#include "history/internal.h"
 
 #define KEY "wbuf:acme:warm:frz-1"
 #define TAB "\t"
@@ -511,6 +511,66 @@ START_TEST(test_long_outage_keeps_the_file_near_what_waits)
 }
 END_TEST
 
+/* A clock at which the server dies once it has written so much. */
+static uint64_t last_append = UINT64_MAX;
+
+static struct mono look(void *ctx)
+{
+    (void)ctx;
+    if (counter_value(COUNT_STORE_APPENDS) >= last_append) {
+        last_append = UINT64_MAX;
+        server_kill(&server);
+    }
+    return mono_now();
+}
+
+/* Of two series, one is written in the first round of an exchange, the other's list has
+ * to be read first; Valkey dies between the two rounds. */
+START_TEST(test_readings_that_valkey_took_in_an_exchange_that_failed_wait_for_their_rules)
+{
+    struct clock clock = clock_system;
+    struct series *other;
+    bool renewed = _i == 1;
+    clock.mono = look;
+    DO(&server, "SET", KEY "/b", "[[1767225600.0,1.0]]");
+    kill_gateway();
+    rig_config(&gw, server.socket);
+    gw.clock = &clock;
+    gw.config.gateway.state_dir = server.dir;
+    rig_open(&gw);
+    history_take_left_windows(gw.h, visit_none, NULL);
+    history_wait_connected(gw.h, TIMEOUT_US);
+    s = open_series(&gw, KEY, spec(600, 0));
+    other = open_series(&gw, KEY "/b", spec(600, 0));
+    push_kept(at(0, 1));
+    ck_assert_int_eq(history_stage(gw.h, s, at(1, 2)), 0);
+    ck_assert_int_eq(history_stage(gw.h, other, at(1, 2)), 1);
+    last_append = counter_value(COUNT_STORE_APPENDS) + 1;
+    history_exchange(gw.h, mono_now());
+    ck_assert_int_eq(rig_state(&gw), STORE_STATE_DOWN);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(history_admit(gw.h, i), WINDOW_APPENDED);
+        ck_assert(!series_readable(i == 0 ? s : other));
+        series_revisit(i == 0 ? s : other);
+    }
+    ck_assert(!series_waits(s) && series_waits(other));
+    history_reset_batch(gw.h);
+    if (renewed) {
+        gw.h->backlog.stale = true;
+    }
+    history_keep(gw.h, mono_now(), 0);
+    series_free(other);
+    kill_gateway();
+    open_gateway();
+    struct left_points *l = map_get(&gw.h->backlog.left, TEXT(KEY));
+    ck_assert_ptr_nonnull(l);
+    ck_assert_uint_eq(l->points.n, 1);
+    ck_assert(l->points.p[0].at.us == at(1, 2).at.us);
+    ck_assert_ptr_nonnull(map_get(&gw.h->backlog.left, TEXT(KEY "/b")));
+    history_take_left_windows(gw.h, visit_none, NULL);
+}
+END_TEST
+
 START_TEST(test_inbox_0_keeps_devices_while_valkey_is_there)
 {
     kill_gateway();
@@ -690,11 +750,20 @@ START_TEST(test_inbox_0_a_compacted_list_has_what_each_reading_that_comes_again_
 }
 END_TEST
 
+static void visit_user(void *ctx, void *user)
+{
+    size_t *n = ctx;
+    ck_assert_str_eq(user, KEY);
+    *n += 1;
+}
+
 START_TEST(test_inbox_0_what_does_not_come_again_is_the_windows)
 {
+    size_t n_users = 0;
     const struct point batch[] = {at(20, 3), at(5, 5), at(2, 4)}, next = at(30, 6);
     kill_in_a_batch(batch, 3);
-    history_end_begun(gw.h);
+    history_end_begun(gw.h, visit_user, &n_users);
+    ck_assert_uint_eq(n_users, 1); /* to whom nothing of it was decided */
     stage(&next, 1);
     EXPECT(s, {0, 1}, {2, 4}, {5, 5}, {10, 2}, {20, 3});
     ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_APPENDED);
@@ -724,6 +793,9 @@ int main(void)
     tcase_add_test(c, test_readings_of_an_outage_survive_a_kill);
     tcase_add_test(c, test_readings_stay_until_the_rules_over_them_were_evaluated);
     tcase_add_test(c, test_readings_that_valkey_took_before_the_kill_are_not_doubled);
+    tcase_add_loop_test(
+        c, test_readings_that_valkey_took_in_an_exchange_that_failed_wait_for_their_rules,
+        0, 2);
     tcase_add_test(c, test_readings_of_rules_that_are_gone_are_dropped_and_counted);
     tcase_add_test(c, test_long_outage_keeps_the_file_near_what_waits);
     tcase_add_test(c, test_inbox_0_keeps_devices_while_valkey_is_there);

@@ -87,6 +87,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
         .no_data = e.no_data,
     };
     size_t n = alert_step(&i->alert, &policy, &input, events);
+    i->broken = i->broken || n > 0 || e.no_data || e.when == TRUTH_FALSE;
     for (size_t k = 0; k < n; k++) {
         struct alert_facts f;
         if (events[k] == ALERT_OPEN) {

@@ -91,6 +91,7 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
         to->unknown_us = from->unknown_us;
         to->decided = from->decided;
         to->left = from->left;
+        to->broken = from->broken;
         memcpy(to->held, from->held, to->rule->n_held * sizeof *to->held);
     } else if (from->alert.phase == ALERT_FIRING) {
         to->alert = from->alert;

@@ -105,6 +105,7 @@ struct instance {
     bool decided; /* on its newest reading: what came while Valkey was away is not */
     bool left;    /* readings of it waited for Valkey when the last run ended: not decided
                      on since */
+    bool broken;  /* as in struct held: what is stored as pending does not go on */
     bool
         evaluated; /* since it was bound; its first reading counts even as a redelivery */
     char *retained;    /* topic on which the broker keeps its alert (SPEC 6.4); or NULL */

@@ -191,8 +191,8 @@ static void apply_value(const struct devices *d, struct device *device, struct t
     }
 }
 
-/* What is stored of a held() goes on, also where this run has looked at it already and
- * found it true ever since. */
+/* What is stored goes on, also where this run has looked at it already and found it true
+ * ever since. */
 static void take_held(struct held *h, struct held stored)
 {
     if (h->broken) {
@@ -211,7 +211,29 @@ static void take_held(struct held *h, struct held stored)
     *h = stored;
 }
 
-static void apply_timer(struct device *device, bool pending, bool fresh, struct text id,
+/* The same of an alert that is pending. */
+static void take_pending(struct instance *in, struct held stored)
+{
+    struct alert_state *a = &in->alert;
+    struct held h = {.onset = a->onset,
+                     .unknown_since = a->unknown_since,
+                     .complete = a->complete,
+                     .broken = in->broken};
+    if (a->phase == ALERT_INACTIVE) {
+        h = (struct held){.broken = in->broken};
+    } else if (a->phase != ALERT_PENDING) {
+        return;
+    }
+    take_held(&h, stored);
+    if (h.onset.us != 0) {
+        a->phase = ALERT_PENDING;
+        a->onset = h.onset;
+        a->unknown_since = h.unknown_since;
+        a->complete = h.complete;
+    }
+}
+
+static void apply_timer(struct device *device, bool pending, struct text id,
                         struct text rest)
 {
     struct instance *in = device_instance(device, id);
@@ -223,15 +245,15 @@ static void apply_timer(struct device *device, bool pending, bool fresh, struct 
         !to_int(fields_cut(&rest, '@'), &unknown) || !to_int(rest, &complete)) {
         return;
     }
-    if (pending && fresh && in->alert.phase == ALERT_INACTIVE) {
-        in->alert.phase = ALERT_PENDING;
-        in->alert.onset.us = onset;
-        in->alert.unknown_since.us = unknown;
-        in->alert.complete = complete != 0;
-    } else if (!pending && slot >= 0 && (size_t)slot < in->rule->n_held && onset != 0) {
-        take_held(&in->held[slot], (struct held){.onset = {onset},
-                                                 .unknown_since = {unknown},
-                                                 .complete = complete != 0});
+    const struct held stored = {
+        .onset = {onset}, .unknown_since = {unknown}, .complete = complete != 0};
+    if (onset == 0) {
+        return;
+    }
+    if (pending) {
+        take_pending(in, stored);
+    } else if (slot >= 0 && (size_t)slot < in->rule->n_held) {
+        take_held(&in->held[slot], stored);
     }
 }
 
@@ -348,7 +370,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         } else if (key.p[0] == 'u' && fresh) {
             apply_unknown(device, name, value, silence, since_saved);
         } else if (key.p[0] == 'p' || key.p[0] == 'h') {
-            apply_timer(device, key.p[0] == 'p', fresh, name, value);
+            apply_timer(device, key.p[0] == 'p', name, value);
         }
     }
     return status;

@@ -96,7 +96,10 @@ void device_restart_at(struct devices *d, struct device *device, struct wall at,
             in->alert = (struct alert_state){.cooldown_until = cooldown_until};
         }
         shift_timer(in, delta);
-        memset(in->held, 0, in->rule->n_held * sizeof *in->held);
+        in->broken = true; /* what is stored is of the time before, too */
+        for (size_t h = 0; h < in->rule->n_held; h++) {
+            in->held[h] = (struct held){.broken = true};
+        }
         for (size_t m = 0; m < in->rule->n_metrics; m++) {
             if (in->series[m]) {
                 d->hooks->restart(in->series[m]);

@@ -208,6 +208,51 @@ START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
 }
 END_TEST
 
+/* Nor does such a start know what is pending: that goes on as well, where the condition
+ * held ever since. */
+START_TEST(test_what_is_pending_goes_on_once_the_devices_are_read_back)
+{
+    struct world w;
+    char aside[128];
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: x > 2, for: 1m}\n"
+                   "  - {id: b, when: x > 3, for: 1m}\n");
+    say(&w, "d1", NULL, 5);
+    say(&w, "d2", NULL, 5);
+    pass(&w, 30 * S);
+    say(&w, "d1", NULL, 5);
+    say(&w, "d2", NULL, 5);
+    snprintf(aside, sizeof aside, "%s.aside", server.socket);
+    ck_assert_int_eq(rename(server.socket, aside), 0);
+    w.valkey = NULL; /* the start does not wait for it */
+    world_restart_after(&w, S);
+    say(&w, "d1", NULL, 3); /* b was false */
+    pass(&w, S);
+    say(&w, "d1", NULL, 5);
+    pass(&w, S);
+    ck_assert_int_eq(rename(aside, server.socket), 0);
+    for (int n = 0; !pipeline_is_loaded(w.pipeline); n++) {
+        ck_assert_int_lt(n, 1000);
+        history_wait_connected(w.history, 5 * S);
+        pass(&w, US_PER_MS);
+    }
+    pass(&w, 26 * S);
+    say(&w, "d1", NULL, 5);
+    say(&w, "d2", NULL, 5);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 2 * S);
+    say(&w, "d1", NULL, 5);
+    say(&w, "d2", NULL, 5);
+    ck_assert_str_eq(told(&w), "OPEN a d1\nOPEN a d2\nOPEN b d2\n");
+    pass(&w, 31 * S);
+    say(&w, "d1", NULL, 5);
+    ck_assert_str_eq(told(&w), "OPEN b d1\n");
+    world_end(&w);
+}
+END_TEST
+
 /* A reading that waited for Valkey when the last run ended is decided on at its own time,
  * whenever that is. */
 START_TEST(test_what_was_left_undecided_is_decided_at_its_own_time)
@@ -359,6 +404,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_unchecked_fixture(t, start_server, stop_server);
     tcase_add_test(t, test_held_is_unknown_until_the_devices_are_read_back);
+    tcase_add_test(t, test_what_is_pending_goes_on_once_the_devices_are_read_back);
     tcase_add_test(t, test_what_was_left_undecided_is_decided_at_its_own_time);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0, 2);
     suite_add_tcase(suite, t);

@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "gateway/subscriptions.h"
+#include "ingest/owed.h"
 #include "ingest/policer.h"
 
 #define STATUS_TAG UINT64_MAX /* of the status message; filters have their index */
@@ -29,6 +30,8 @@ struct session {
     struct subscriptions subscriptions;
     size_t given_up; /* of those, as last told */
     struct policer policer;
+    bool one_by_one; /* of a device: `inbox: 0` */
+    struct owed owed;
     struct log_limit limit_policer; /* Paho's thread */
 };
 
@@ -62,7 +65,18 @@ void session_options(const struct config *c, const char *suffix, char *id,
 }
 
 /* Paho's thread. */
-static void on_message(void *ctx, struct text topic, struct text payload, int qos,
+static bool may_join(void *ctx, struct text topic)
+{
+    struct session *s = ctx;
+    if (!s->one_by_one || owed_admits(&s->owed, topic)) {
+        return true;
+    }
+    owed_clear(&s->owed);
+    return false;
+}
+
+/* Likewise. */
+static bool on_message(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained)
 {
     struct session *s = ctx;
@@ -74,11 +88,20 @@ static void on_message(void *ctx, struct text topic, struct text payload, int qo
                     LOG_T("topic", topic), LOG_S("reason", "device_rate"),
                     LOG_S("hint", "look what is wrong with the device, or raise "
                                   "limits.device_rate"));
-        return;
+        return true;
     }
     /* The inbox is closed only after this connection is gone; a topic too long for MQTT
      * cannot come. */
     (void)!inbox_put(s->inbox, topic, payload, qos, retained, now);
+    return inbox_is_settled(s->inbox);
+}
+
+/* Likewise. */
+static bool settle(void *ctx)
+{
+    struct session *s = ctx;
+    owed_clear(&s->owed);
+    return inbox_settle(s->inbox) == BRINK_OK;
 }
 
 static void on_event(void *ctx)
@@ -101,6 +124,20 @@ static char *status_text(const char *format, const char *gateway)
     return text;
 }
 
+/* Of all telemetry alike; -1: there is none such. */
+static int device_level(const struct config *c)
+{
+    int level = -1;
+    for (size_t i = 0; i < c->n_telemetry; i++) {
+        int other = c->telemetry[i].pattern.device_level;
+        if (i > 0 && other != level) {
+            return -1;
+        }
+        level = other;
+    }
+    return level;
+}
+
 enum brink_status session_new(const struct config *config, struct inbox *inbox,
                               const struct clock *clock, struct text was_subscribed,
                               struct session **ret_session)
@@ -115,6 +152,8 @@ enum brink_status session_new(const struct config *config, struct inbox *inbox,
     s->clock = clock;
     s->subscriptions.n_servers = config->mqtt.n_servers;
     s->inbox = inbox;
+    s->one_by_one = config->mqtt.inbox == 0;
+    owed_set_level(&s->owed, device_level(config));
     atomic_init(&s->policer.per_second, config->limits.device_rate);
     s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->online = status_text(ONLINE, config->gateway.id);
@@ -122,7 +161,7 @@ enum brink_status session_new(const struct config *config, struct inbox *inbox,
     session_options(config, "", id, sizeof id, &options);
     options.will_topic = config->mqtt.status_topic;
     options.will_payload = s->offline;
-    const struct mqtt_callbacks callbacks = {s, on_message, on_event};
+    const struct mqtt_callbacks callbacks = {s, may_join, on_message, settle, on_event};
     enum brink_status status = BRINK_E_NOMEM;
     if (s->fd >= 0 && s->online && s->offline) {
         status = subscriptions_remember(&s->subscriptions, was_subscribed);
@@ -333,6 +372,7 @@ enum brink_status session_reload(struct session *s, const struct config *config)
 {
     s->config = config;
     atomic_store(&s->policer.per_second, config->limits.device_rate);
+    owed_set_level(&s->owed, device_level(config));
     mqtt_client_announce(s->client, packet_bytes_max(config));
     enum brink_status status = subscriptions_want(&s->subscriptions, config);
     on_event(s); /* the next step asks */

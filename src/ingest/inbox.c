@@ -176,14 +176,14 @@ void inbox_free(struct inbox *i)
 }
 
 /* The producer's. What is still in a ring it moved away from counts as well. */
-static bool has_room(struct inbox *i, size_t need)
+static bool has_room(const struct inbox *i, size_t need)
 {
     size_t used = atomic_load_explicit(&i->head, memory_order_relaxed) -
                   atomic_load_explicit(&i->tail, memory_order_seq_cst);
     return i->write_to->size - used >= need;
 }
 
-static bool within_limit(struct inbox *i, size_t limit)
+static bool within_limit(const struct inbox *i, size_t limit)
 {
     return atomic_load_explicit(&i->put, memory_order_relaxed) -
                atomic_load_explicit(&i->applied, memory_order_seq_cst) <=
@@ -191,7 +191,8 @@ static bool within_limit(struct inbox *i, size_t limit)
 }
 
 /* Waits until ready(i, n) or until the inbox is closed; false: closed. */
-static bool wait_until(struct inbox *i, bool (*ready)(struct inbox *, size_t), size_t n)
+static bool wait_until(struct inbox *i, bool (*ready)(const struct inbox *, size_t),
+                       size_t n)
 {
     if (ready(i, n)) {
         return true;
@@ -319,6 +320,16 @@ enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payl
     if (atomic_load(&i->consumer_sleeps) && atomic_exchange(&i->consumer_sleeps, false)) {
         inbox_wake(i);
     }
+    return BRINK_OK;
+}
+
+bool inbox_is_settled(const struct inbox *i)
+{
+    return within_limit(i, i->limit);
+}
+
+enum brink_status inbox_settle(struct inbox *i)
+{
     return wait_until(i, within_limit, i->limit) ? BRINK_OK : BRINK_E_STATE;
 }
 

@@ -2,9 +2,10 @@
  *
  * A ring of bytes: one producer (Paho's thread) copies messages in, one consumer (the
  * pipeline) reads them in place. A message counts as waiting until the pipeline has
- * *applied* it, not only taken it: inbox_put() returns, and with it the acknowledgement
- * leaves, once no more than `limit` messages are unapplied. With limit 0 it returns when
- * its own message is applied.
+ * *applied* it, not only taken it, and may be acknowledged once no more than `limit`
+ * messages are unapplied: with limit 0, when itself is applied. Messages that came
+ * together may be put one after the other and acknowledged together, after one
+ * inbox_settle().
  *
  * The consumer sleeps on inbox_fd() (an eventfd, to be polled beside others) after
  * inbox_sleep() said that nothing is there; the producer writes to it only then: no
@@ -39,12 +40,16 @@ enum brink_status inbox_new(uint32_t limit, uint32_t payload_bytes_max,
                             struct inbox **ret_inbox) BRINK_MUST_CHECK;
 void inbox_free(struct inbox *i);
 
-/* Producer. Blocks while the ring is full or more than `limit` messages would be
- * unapplied. E_STATE: closed while waiting; the message may not have been taken. E_RANGE:
- * a topic above TOPIC_BYTES_MAX, which MQTT cannot carry. Each wait is counted
- * (INBOX_FULL). */
+/* Producer. Blocks while the ring is full. E_STATE: closed, the message was not taken.
+ * E_RANGE: a topic above TOPIC_BYTES_MAX, which MQTT cannot carry. Each wait, here and in
+ * inbox_settle(), is counted (INBOX_FULL). */
 enum brink_status inbox_put(struct inbox *i, struct text topic, struct text payload,
                             int qos, bool retained, struct mono now) BRINK_MUST_CHECK;
+
+/* Producer. May all that was put be acknowledged? */
+bool inbox_is_settled(const struct inbox *i);
+/* Producer. Blocks until it may. E_STATE: closed while waiting; some may be unapplied. */
+enum brink_status inbox_settle(struct inbox *i) BRINK_MUST_CHECK;
 
 /* Another limit for payloads (a reload), from one thread. First room for it: a larger
  * ring, where the one at hand is too small, to which the producer moves with the next

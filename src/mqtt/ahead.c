@@ -27,6 +27,9 @@ struct socket {
     int fd;
     uint8_t *bytes; /* AHEAD_BYTES */
     size_t from, to;
+    bool (*settle)(void *ctx); /* NULL: nothing is owed */
+    void *settle_ctx;
+    pthread_t debtor; /* the thread that settles */
     size_t n_held;
     uint8_t held[AHEAD_HELD_BYTES];
 };
@@ -34,6 +37,8 @@ struct socket {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct socket sockets[SOCKETS];
 static unsigned polls;
+/* Where this thread last received something; -1: nowhere. */
+static _Thread_local int receives_from = -1;
 
 /* All below: under the lock. */
 
@@ -59,6 +64,7 @@ static struct socket *find_or_add(int fd)
             s = &sockets[i];
             s->used = true;
             s->writable = false;
+            s->settle = NULL;
             s->fd = fd;
             s->bytes = bytes;
             s->from = s->to = s->n_held = 0;
@@ -72,9 +78,38 @@ static bool has_bytes(const struct socket *s)
     return s && s->from < s->to;
 }
 
+static bool owes_elsewhere(const struct socket *s)
+{
+    return s->settle && !pthread_equal(s->debtor, pthread_self());
+}
+
+/* Gives up the lock meanwhile; others see that something is owed until it no longer is.
+ */
+static void settle(struct socket *s)
+{
+    if (!s->settle || owes_elsewhere(s)) {
+        return;
+    }
+    bool (*call)(void *ctx) = s->settle;
+    void *ctx = s->settle_ctx;
+    (void)pthread_mutex_unlock(&lock);
+    bool settled = call(ctx);
+    (void)pthread_mutex_lock(&lock);
+    /* Closed meanwhile, or even another's by now: nothing is owed there either, since who
+     * would owe it is here. */
+    s->settle = NULL;
+    if (!settled) {
+        s->n_held = 0;
+    }
+}
+
 /* False where some of it is still held. */
 static bool let_go(struct socket *s)
 {
+    settle(s);
+    if (s->settle) {
+        return false;
+    }
     while (s->n_held > 0) {
         ssize_t n = send(s->fd, s->held, s->n_held, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) {
@@ -118,6 +153,32 @@ static int tell_alone(struct pollfd *fds, nfds_t n)
         told += fds[i].revents != 0;
     }
     return told;
+}
+
+bool ahead_owe(bool (*settle_by)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&lock);
+    struct socket *s = receives_from >= 0 ? find(receives_from) : NULL;
+    if (s && owes_elsewhere(s)) {
+        s = NULL;
+    }
+    if (s) {
+        s->settle = settle_by;
+        s->settle_ctx = ctx;
+        s->debtor = pthread_self();
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return s != NULL;
+}
+
+void ahead_settle(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    struct socket *s = receives_from >= 0 ? find(receives_from) : NULL;
+    if (s) {
+        (void)let_go(s);
+    }
+    (void)pthread_mutex_unlock(&lock);
 }
 
 int ahead_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
@@ -167,6 +228,7 @@ ssize_t ahead_recv(int fd, void *bytes, size_t n, int flags)
     ssize_t got = 0;
     if (s && !has_bytes(s)) {
         (void)let_go(s); /* else a poll does */
+        s = find(fd);
     }
     if (!s || (!has_bytes(s) && n >= AHEAD_BYTES)) {
         got = recv(fd, bytes, n, 0);
@@ -181,6 +243,7 @@ ssize_t ahead_recv(int fd, void *bytes, size_t n, int flags)
             got = (ssize_t)(n < more ? n : more);
             memcpy(bytes, s->bytes + s->from, (size_t)got);
             s->from += (size_t)got;
+            receives_from = fd;
         }
     }
     (void)pthread_mutex_unlock(&lock); /* keeps errno */
@@ -239,6 +302,8 @@ int ahead_close(int fd)
     if (s) {
         free(s->bytes);
         s->bytes = NULL;
+        s->from = s->to = s->n_held = 0;
+        s->settle = NULL;
         s->used = false;
     }
     /* Under the lock: else the number could be another socket's before we are back. */

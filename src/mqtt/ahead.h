@@ -8,6 +8,10 @@
  * when the kernel is asked for more: an acknowledgement is never early, and late only by
  * what was received before it was due.
  *
+ * A handler that has taken a message but not yet done with it may owe that (ahead_owe)
+ * and return: then the acknowledgements of all that came at once wait for one settlement,
+ * and not each for its own.
+ *
  * What Paho sees is what a socket may do at any time (a short recv, a poll that does not
  * yet tell of room to write). TLS does not come by: OpenSSL reads for itself.
  *
@@ -16,6 +20,7 @@
 #define BRINK_MQTT_AHEAD_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -28,7 +33,21 @@ int ahead_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
 /* As recv(2), of a socket that does not block. */
 ssize_t ahead_recv(int fd, void *bytes, size_t n, int flags);
 
-/* As writev(2); what is held goes first. EAGAIN where that found no room. */
+/* From a handler of a message, on the thread that received it by ahead_recv(): before
+ * anything but what is held leaves that socket, and before the kernel is asked for more,
+ * settle(ctx) is called on this thread, once for all that was owed by then. It may block.
+ * False from it: what is held is never sent (the connection is being given up). `ctx`
+ * lives until ahead_close(). False from here: the message did not come this way; nothing
+ * is owed.
+ */
+bool ahead_owe(bool (*settle)(void *ctx), void *ctx);
+
+/* From such a handler, before it takes its message: settles what is owed and lets the
+ * acknowledgements go. Nothing owed or held: no cost. */
+void ahead_settle(void);
+
+/* As writev(2); what is held goes first. EAGAIN where that found no room, or while
+ * another thread has yet to settle. */
 ssize_t ahead_writev(int fd, const struct iovec *parts, int n);
 
 int ahead_shutdown(int fd, int how);

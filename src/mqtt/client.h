@@ -3,10 +3,10 @@
  *
  * Threads. Every function here is called by one thread, the client's driver. Callbacks
  * come on Paho's own threads, with Paho's process-wide lock held: they may post and wake,
- * and on_message may block (that is the back-pressure), but they must never call into
- * this room. While on_message blocks, every function here that talks to Paho may block as
- * well: the driver must not be the thread that unblocks it, and has to unblock it before
- * mqtt_client_free(). The same holds while a host name is being resolved.
+ * and on_message and settle may block (that is the back-pressure), but they must never
+ * call into this room. While one blocks, every function here that talks to Paho may block
+ * as well: the driver must not be the thread that unblocks it, and has to unblock it
+ * before mqtt_client_free(). The same holds while a host name is being resolved.
  *
  * What outlives a connection. With session_expiry_us 0 nothing does: Paho's handle is
  * made anew for every attempt, so that a publish which was in flight is never sent again
@@ -72,9 +72,18 @@ struct mqtt_event {
 
 struct mqtt_callbacks {
     void *ctx;
-    /* A message. Views last until it returns; then the acknowledgement leaves. */
-    void (*on_message)(void *ctx, struct text topic, struct text payload, int qos,
+    /* Before an on_message: may this one be taken while earlier ones are not yet
+     * acknowledged? False: those are settled and acknowledged first, and it is asked once
+     * more. NULL: it may. */
+    bool (*may_join)(void *ctx, struct text topic);
+    /* A message. Views last until it returns. True: it may be acknowledged. */
+    bool (*on_message)(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained);
+    /* After an on_message that was false, before an acknowledgement leaves: waits until
+     * all that came may be acknowledged. Once for several messages where they came
+     * together (ahead.h). False: the connection is being given up, do not. NULL: all are
+     * true. */
+    bool (*settle)(void *ctx);
     /* Something is waiting for mqtt_next_event(): wake the driver (write to an eventfd,
      * no more). */
     void (*on_event)(void *ctx);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mqtt/ahead.h"
+
 #define REASON_FAILURE 0x80 /* and above, of MQTT 5's reason codes */
 
 void ops_append(struct ops *list, struct op *op)
@@ -213,6 +215,23 @@ static int on_tls_error(const char *line, size_t n, void *ctx)
     return 1;
 }
 
+static bool settle(void *ctx)
+{
+    struct mqtt_client *c = ctx;
+    atomic_store_explicit(&c->delivering, true, memory_order_relaxed);
+    bool settled = c->callbacks.settle(c->callbacks.ctx);
+    atomic_store_explicit(&c->delivering, false, memory_order_relaxed);
+    return settled;
+}
+
+/* Only a PUBACK is held back where there is more at hand, and only on a plain connection.
+ */
+static bool is_owed(const struct link *l, int qos)
+{
+    const struct mqtt_address *a = &l->server->address;
+    return qos == 1 && !a->tls && !a->websocket && ahead_owe(settle, l->client);
+}
+
 static int on_message_arrived(void *ctx, char *topic, int topic_bytes,
                               MQTTAsync_message *m)
 {
@@ -221,9 +240,18 @@ static int on_message_arrived(void *ctx, char *topic, int topic_bytes,
     /* Paho gives a length only where the topic holds a NUL. */
     struct text t = {topic, topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic)};
     struct text payload = {m->payload, m->payloadlen > 0 ? (size_t)m->payloadlen : 0};
+    if (c->callbacks.may_join && !c->callbacks.may_join(c->callbacks.ctx, t)) {
+        ahead_settle();
+        (void)c->callbacks.may_join(c->callbacks.ctx, t); /* now it may */
+    }
     atomic_store_explicit(&c->delivering, true, memory_order_relaxed);
-    c->callbacks.on_message(c->callbacks.ctx, t, payload, m->qos, m->retained != 0);
+    bool done =
+        c->callbacks.on_message(c->callbacks.ctx, t, payload, m->qos, m->retained != 0);
     atomic_store_explicit(&c->delivering, false, memory_order_relaxed);
+    if (!done && !is_owed(l, m->qos)) {
+        ahead_settle();
+        (void)settle(c); /* Paho acknowledges all the same */
+    }
     MQTTAsync_freeMessage(&m);
     MQTTAsync_free(topic);
     return 1;

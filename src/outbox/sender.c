@@ -56,11 +56,12 @@ static void on_event(void *ctx)
     (void)n; /* full: then it is readable already */
 }
 
-static void on_message(void *ctx, struct text topic, struct text payload, int qos,
+static bool on_message(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained)
 {
     /* Nothing is subscribed to. */
     (void)ctx, (void)topic, (void)payload, (void)qos, (void)retained;
+    return true;
 }
 
 static void answer(struct sender *s, uint64_t id, enum wire_verdict verdict)
@@ -91,7 +92,7 @@ static enum brink_status take_options(struct sender *s, struct text record)
     if (st != BRINK_OK || s->client) {
         return BRINK_E_SYNTAX;
     }
-    struct mqtt_callbacks callbacks = {s, on_message, on_event};
+    struct mqtt_callbacks callbacks = {s, NULL, on_message, NULL, on_event};
     return mqtt_client_new(&options, &callbacks, &s->client);
 }
 

@@ -196,7 +196,7 @@ END_TEST
 /* A producer of its own thread that puts `n` messages and says how far it is. */
 struct producer {
     struct inbox *inbox;
-    unsigned n;
+    unsigned n, together; /* so many before it settles */
     atomic_uint returned;
     enum brink_status status; /* of the last one */
     pthread_t thread;
@@ -208,6 +208,9 @@ static void *produce(void *ctx)
     for (unsigned k = 0; k < p->n && p->status == BRINK_OK; k++) {
         p->status =
             inbox_put(p->inbox, TEXT("t"), TEXT("payload"), 1, false, (struct mono){k});
+        if (p->status == BRINK_OK && (k + 1) % p->together == 0) {
+            p->status = inbox_settle(p->inbox);
+        }
         atomic_fetch_add(&p->returned, 1);
     }
     return NULL;
@@ -218,9 +221,9 @@ static void producer_start(struct producer *p)
     ck_assert_int_eq(pthread_create(&p->thread, NULL, produce, p), 0);
 }
 
-START_TEST(test_put_returns_once_no_more_than_the_limit_are_unapplied)
+START_TEST(test_settles_once_no_more_than_the_limit_are_unapplied)
 {
-    struct producer p = {.inbox = inbox_of(3, 100), .n = 5};
+    struct producer p = {.inbox = inbox_of(3, 100), .n = 5, .together = 1};
     struct inbox_message m;
     uint64_t waits = counter_value(COUNT_INBOX_FULL);
     producer_start(&p);
@@ -244,9 +247,9 @@ START_TEST(test_put_returns_once_no_more_than_the_limit_are_unapplied)
 }
 END_TEST
 
-START_TEST(test_limit_0_returns_when_its_own_message_is_applied)
+START_TEST(test_limit_0_settles_when_its_own_message_is_applied)
 {
-    struct producer p = {.inbox = inbox_of(0, 100), .n = 2};
+    struct producer p = {.inbox = inbox_of(0, 100), .n = 2, .together = 1};
     uint64_t waits = counter_value(COUNT_INBOX_FULL);
     producer_start(&p);
     for (unsigned k = 0; k < 2; k++) {
@@ -265,6 +268,33 @@ START_TEST(test_limit_0_returns_when_its_own_message_is_applied)
 }
 END_TEST
 
+START_TEST(test_messages_that_came_together_settle_together)
+{
+    struct producer p = {.inbox = inbox_of(0, 100), .n = 6, .together = 3};
+    uint64_t waits = counter_value(COUNT_INBOX_FULL);
+    producer_start(&p);
+    for (unsigned round = 0; round < 2; round++) {
+        struct inbox_message m;
+        WAIT_FOR(counter_value(COUNT_INBOX_FULL) == waits + round + 1);
+        ck_assert_uint_eq(inbox_waiting(p.inbox), 3);
+        ck_assert(!inbox_is_settled(p.inbox));
+        for (unsigned k = 0; k < 3; k++) {
+            ck_assert_uint_eq(atomic_load(&p.returned), 3 * round + 2);
+            ck_assert(inbox_take(p.inbox, &m));
+            if (k < 2) {
+                inbox_applied(p.inbox);
+            }
+        }
+        inbox_applied(p.inbox);
+        WAIT_FOR(atomic_load(&p.returned) >= 3 * round + 3);
+    }
+    pthread_join(p.thread, NULL);
+    ck_assert_int_eq(p.status, BRINK_OK);
+    ck_assert(inbox_is_settled(p.inbox));
+    inbox_free(p.inbox);
+}
+END_TEST
+
 START_TEST(test_full_ring_holds_the_producer_before_its_limit_does)
 {
     enum { BIG = 60000 };
@@ -279,7 +309,7 @@ START_TEST(test_full_ring_holds_the_producer_before_its_limit_does)
             BRINK_OK);
     }
     ck_assert_uint_eq(counter_value(COUNT_INBOX_FULL), waits);
-    struct producer p = {.inbox = i, .n = 10000};
+    struct producer p = {.inbox = i, .n = 10000, .together = 1};
     producer_start(&p);
     WAIT_FOR(counter_value(COUNT_INBOX_FULL) == waits + 1);
     struct inbox_message m;
@@ -295,7 +325,7 @@ END_TEST
 
 START_TEST(test_close_releases_the_producer_and_keeps_what_was_put)
 {
-    struct producer p = {.inbox = inbox_of(1, 100), .n = 5};
+    struct producer p = {.inbox = inbox_of(1, 100), .n = 5, .together = 1};
     struct inbox_message m;
     uint64_t waits = counter_value(COUNT_INBOX_FULL);
     producer_start(&p);
@@ -396,6 +426,10 @@ static void *hammer(void *ctx)
     char *room = malloc(h->bytes_max);
     for (uint64_t k = 0; room && k < h->n && h->status == BRINK_OK; k++) {
         h->status = put_nth(h->inbox, k, h->bytes_max, room);
+        /* Alone or several together. */
+        if (h->status == BRINK_OK && (k % 3 != 0 || k + 1 == h->n)) {
+            h->status = inbox_settle(h->inbox);
+        }
     }
     free(room);
     return NULL;
@@ -493,8 +527,9 @@ int main(void)
     tcase_add_test(t, test_what_waits_in_a_ring_stays_when_it_grows);
     tcase_add_test(t, test_sleep_is_refused_while_something_waits);
     tcase_add_test(t, test_put_wakes_a_sleeper_and_only_a_sleeper);
-    tcase_add_test(t, test_put_returns_once_no_more_than_the_limit_are_unapplied);
-    tcase_add_test(t, test_limit_0_returns_when_its_own_message_is_applied);
+    tcase_add_test(t, test_settles_once_no_more_than_the_limit_are_unapplied);
+    tcase_add_test(t, test_limit_0_settles_when_its_own_message_is_applied);
+    tcase_add_test(t, test_messages_that_came_together_settle_together);
     tcase_add_test(t, test_full_ring_holds_the_producer_before_its_limit_does);
     tcase_add_test(t, test_close_releases_the_producer_and_keeps_what_was_put);
     tcase_add_test(t, test_any_sizes_come_out_whole_at_the_rings_end);

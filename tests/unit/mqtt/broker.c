@@ -127,11 +127,25 @@ void broker_finish(struct broker *b)
 
 /* ---- Peers ---- */
 
-static void on_message(void *ctx, struct text topic, struct text payload, int qos,
+static bool may_join(void *ctx, struct text topic)
+{
+    struct peer *p = ctx;
+    (void)topic;
+    (void)pthread_mutex_lock(&p->lock);
+    bool joins = !p->reluctant || p->asked;
+    p->asked = !joins;
+    p->n_joined += joins;
+    (void)pthread_mutex_unlock(&p->lock);
+    return joins;
+}
+
+static bool on_message(void *ctx, struct text topic, struct text payload, int qos,
                        bool retained)
 {
     struct peer *p = ctx;
     (void)pthread_mutex_lock(&p->lock);
+    p->n_strays += p->n_joined == 0;
+    p->n_joined = 0;
     while (p->blocked) {
         (void)pthread_cond_wait(&p->unblocked, &p->lock);
     }
@@ -143,6 +157,7 @@ static void on_message(void *ctx, struct text topic, struct text payload, int qo
     uint64_t one = 1;
     ssize_t n = write(p->wake_fd, &one, sizeof(one));
     (void)n;
+    return true;
 }
 
 static void on_event(void *ctx)
@@ -170,7 +185,7 @@ struct peer *peer_new(const struct mqtt_options *options)
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->unblocked, NULL);
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct mqtt_callbacks callbacks = {p, on_message, on_event};
+    struct mqtt_callbacks callbacks = {p, may_join, on_message, NULL, on_event};
     ck_assert_int_eq(mqtt_client_new(options, &callbacks, &p->client), BRINK_OK);
     return p;
 }

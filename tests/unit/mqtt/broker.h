@@ -41,7 +41,10 @@ struct peer {
     size_t n_events;
     pthread_mutex_t lock;
     pthread_cond_t unblocked;
-    bool blocked; /* on_message waits while this holds */
+    bool blocked;              /* on_message waits while this holds */
+    bool reluctant;            /* a message joins others only when asked a second time */
+    bool asked;                /* of Paho's thread, as the rest of these */
+    size_t n_joined, n_strays; /* messages that came without having joined */
     struct peer_message messages[8192];
     size_t n_messages;
 };

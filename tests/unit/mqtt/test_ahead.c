@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,160 @@ START_TEST(test_another_socket_of_the_same_number)
 }
 END_TEST
 
+/* --- what is owed --- */
+
+static struct {
+    int calls;
+    bool answer;
+    size_t left_before; /* bytes that had left by the last call */
+} settlement;
+
+static bool settle(void *ctx)
+{
+    uint8_t got[64];
+    ck_assert_ptr_eq(ctx, &settlement);
+    settlement.calls++;
+    settlement.left_before += far_gets(got, sizeof(got));
+    return settlement.answer;
+}
+
+static void owe(void)
+{
+    ck_assert(ahead_owe(settle, &settlement));
+}
+
+static void begin_to_owe(bool answer)
+{
+    memset(&settlement, 0, sizeof(settlement));
+    settlement.answer = answer;
+    far_sends("ab", 2);
+    take(1);
+    owe();
+    puback(1);
+    take(1);
+    owe();
+    ck_assert_int_eq(settlement.calls, 0);
+}
+
+START_TEST(test_what_came_together_is_settled_once_before_any_puback)
+{
+    uint8_t got[64], byte;
+    begin_to_owe(true);
+    puback(2); /* nothing more is at hand: it would leave */
+    ck_assert_int_eq(settlement.calls, 1);
+    ck_assert_uint_eq(settlement.left_before, 0);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 8);
+    ck_assert_mem_eq(got, "\x40\x02\x00\x01\x40\x02\x00\x02", 8);
+    ck_assert_int_eq(ahead_recv(near_fd, &byte, 1, 0), -1);
+    ck_assert_int_eq(poll_once(POLLIN), 0);
+    puback(3);
+    ck_assert_int_eq(settlement.calls, 1); /* nothing is owed any more */
+}
+END_TEST
+
+START_TEST(test_settled_before_the_kernel_is_asked_for_more)
+{
+    uint8_t got[64], byte;
+    memset(&settlement, 0, sizeof(settlement));
+    settlement.answer = true;
+    far_sends("abc", 3);
+    for (uint8_t k = 1; k <= 2; k++) {
+        take(1);
+        owe();
+        puback(k);
+    }
+    take(1); /* the beginning of a message whose rest is yet to come */
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 0);
+    if (_i) {
+        ck_assert_int_eq(poll_once(POLLIN), 0);
+    } else {
+        ck_assert_int_eq(ahead_recv(near_fd, &byte, 1, 0), -1);
+    }
+    ck_assert_int_eq(settlement.calls, 1);
+    ck_assert_uint_eq(settlement.left_before, 0);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 8);
+}
+END_TEST
+
+START_TEST(test_what_cannot_be_settled_is_never_acknowledged)
+{
+    uint8_t got[64], byte;
+    begin_to_owe(false);
+    ck_assert_int_eq(ahead_recv(near_fd, &byte, 1, 0), -1);
+    ck_assert_int_eq(settlement.calls, 1);
+    ck_assert_int_eq(ahead_shutdown(near_fd, SHUT_WR), 0);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 0);
+}
+END_TEST
+
+static void *write_elsewhere(void *ret_errno)
+{
+    errno = 0;
+    *(int *)ret_errno = write_two("\xc0", 1, "\0", 1) == 2 ? 0 : errno;
+    return NULL;
+}
+
+static int errno_of_another_thread(void)
+{
+    pthread_t thread;
+    int error = -1;
+    ck_assert_int_eq(pthread_create(&thread, NULL, write_elsewhere, &error), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    return error;
+}
+
+START_TEST(test_another_thread_neither_settles_nor_overtakes)
+{
+    uint8_t got[64];
+    begin_to_owe(true);
+    ck_assert_int_eq(errno_of_another_thread(), EAGAIN);
+    ck_assert_int_eq(settlement.calls, 0);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 0);
+    ck_assert_int_eq(poll_once(POLLIN), 0);
+    ck_assert_int_eq(settlement.calls, 1);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 4);
+    ck_assert_int_eq(errno_of_another_thread(), 0);
+}
+END_TEST
+
+START_TEST(test_settled_at_once_on_demand)
+{
+    uint8_t got[64];
+    ahead_settle();
+    begin_to_owe(true); /* one acknowledgement held, its message and the next owed */
+    ahead_settle();
+    ck_assert_int_eq(settlement.calls, 1);
+    ck_assert_uint_eq(settlement.left_before, 0);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 4);
+    puback(2);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 4);
+    ahead_settle();
+    ck_assert_int_eq(settlement.calls, 1);
+}
+END_TEST
+
+static void *owe_elsewhere(void *ret_owes)
+{
+    *(bool *)ret_owes = ahead_owe(settle, &settlement);
+    return NULL;
+}
+
+START_TEST(test_nothing_is_owed_for_what_came_another_way)
+{
+    pthread_t thread;
+    bool owes = true;
+    far_sends("a", 1);
+    take(1);
+    ck_assert_int_eq(pthread_create(&thread, NULL, owe_elsewhere, &owes), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert(!owes);
+    ck_assert_int_eq(ahead_close(near_fd), 0);
+    ck_assert(!ahead_owe(settle, &settlement));
+    (void)close(far_fd);
+    setup();
+}
+END_TEST
+
 /* More sockets than there are places: the kernel serves them. */
 START_TEST(test_many_sockets)
 {
@@ -287,6 +442,12 @@ static Suite *ahead_suite(void)
     tcase_add_test(t, test_many_pubacks);
     tcase_add_test(t, test_pubacks_that_find_no_room_are_kept);
     tcase_add_test(t, test_another_socket_of_the_same_number);
+    tcase_add_test(t, test_what_came_together_is_settled_once_before_any_puback);
+    tcase_add_loop_test(t, test_settled_before_the_kernel_is_asked_for_more, 0, 2);
+    tcase_add_test(t, test_what_cannot_be_settled_is_never_acknowledged);
+    tcase_add_test(t, test_another_thread_neither_settles_nor_overtakes);
+    tcase_add_test(t, test_settled_at_once_on_demand);
+    tcase_add_test(t, test_nothing_is_owed_for_what_came_another_way);
     tcase_add_test(t, test_many_sockets);
     suite_add_tcase(s, t);
     return s;

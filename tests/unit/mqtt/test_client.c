@@ -66,6 +66,23 @@ START_TEST(test_messages_of_every_qos_arrive_as_published)
 }
 END_TEST
 
+/* What may not be taken yet is asked for once more, or nobody knows that it was taken. */
+START_TEST(test_every_message_joins_those_before_it)
+{
+    struct peer *a = connect_peer("a", versions[_i], 0);
+    struct peer *b = connect_peer("b", versions[_i], 0);
+    peer_subscribe(a, "t", 1);
+    for (size_t n = 1; n <= 20; n++) {
+        a->reluctant = n > 10; /* nothing is on its way */
+        peer_publish(b, "t", "x", 1, false);
+        peer_await_messages(a, n);
+    }
+    ck_assert_uint_eq(a->n_strays, 0);
+    peer_free(a, US_PER_S);
+    peer_free(b, US_PER_S);
+}
+END_TEST
+
 START_TEST(test_unsubscribed_filter_brings_no_more)
 {
     struct peer *a = connect_peer("a", versions[_i], 0);
@@ -286,6 +303,7 @@ static Suite *client_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, test_messages_of_every_qos_arrive_as_published, 0, 2);
+    tcase_add_loop_test(t, test_every_message_joins_those_before_it, 0, 2);
     tcase_add_loop_test(t, test_unsubscribed_filter_brings_no_more, 0, 2);
     tcase_add_loop_test(t, test_retained_message_is_marked, 0, 2);
     tcase_add_loop_test(t, test_blocked_callback_pushes_back_and_loses_nothing, 0, 2);

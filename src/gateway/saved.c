@@ -184,6 +184,7 @@ void restore_device(void *ctx, struct text field, struct text value)
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
     if (device && !device->restored &&
         device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
+        device->restored = true;
         p->wants_windows = true;
         schedule_device(p, device);
         if (device->heard) { /* what waits to be written does not know all of this */

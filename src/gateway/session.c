@@ -92,8 +92,8 @@ static bool on_message(void *ctx, struct text topic, struct text payload, int qo
     }
     /* The inbox is closed only after this connection is gone; a topic too long for MQTT
      * cannot come. */
-    (void)!inbox_put(s->inbox, topic, payload, qos, retained, now);
-    return inbox_is_settled(s->inbox);
+    return inbox_put(s->inbox, topic, payload, qos, retained, now) == BRINK_OK &&
+           inbox_is_settled(s->inbox);
 }
 
 /* Likewise. */

@@ -113,7 +113,7 @@ bool series_readable(const struct series *s)
 
 bool series_waits(const struct series *s)
 {
-    return s->pending > 0;
+    return s->pending > 0 && !s->h->fallback_memory;
 }
 
 void series_revisit(struct series *s)
@@ -134,7 +134,7 @@ void series_want(struct series *s)
 
 bool series_unload(struct series *s)
 {
-    if (!s->h->store || s->pending > 0 || (s->flags & S_RESTART) ||
+    if (!s->h->store || s->pending > 0 || (s->flags & (S_RESTART | S_WANTED)) ||
         s->staged_first >= 0 || s->shift_us != 0) {
         return false;
     }
@@ -304,7 +304,10 @@ void history_end_begun(struct history *h, void (*visit)(void *ctx, void *user), 
     for (struct link *l = h->all.next; h->backlog.begun.n > 0 && l != &h->all;
          l = l->next) {
         struct series *s = series_of(l, all);
-        if (map_get(&h->backlog.begun, series_key(s))) {
+        const struct left_points *begun = map_get(&h->backlog.begun, series_key(s));
+        if (begun) { /* another kill is to find that they wait */
+            backlog_put_points(&h->backlog, series_key(s), begun->points.p,
+                               begun->points.n);
             series_forget(s);
             series_want(s);
             visit(ctx, s->user);

@@ -84,8 +84,9 @@ const struct window *series_window(const struct series *s);
  * message that a killed run began with is yet to come again, but in its own batch. */
 bool series_readable(const struct series *s);
 bool series_degraded(
-    const struct series *s);               /* readable only thanks to fallback: memory */
-bool series_waits(const struct series *s); /* readings of it, for Valkey */
+    const struct series *s); /* readable only thanks to fallback: memory */
+/* Readings of it wait for Valkey, and its rules with them (not with fallback: memory). */
+bool series_waits(const struct series *s);
 /* Asks that the value be read at the next exchange although no reading came (start:
  * timers on windows). */
 void series_want(struct series *s);
@@ -93,8 +94,8 @@ void series_want(struct series *s);
  * of history_next_changed() once Valkey was asked for the value again, also where no
  * reading of it waits. */
 void series_revisit(struct series *s);
-/* Gives the window's memory back if nothing is pending; the value stays in Valkey and is
- * read again when needed. False: pending. */
+/* Gives the window's memory back if nothing is pending and nobody waits to look at it;
+ * the value stays in Valkey and is read again when needed. False: not now. */
 bool series_unload(struct series *s);
 /* The rule of `from`, whose series is about to go, was changed, and `to` has the same key
  * now: takes over what it holds, above all what is not yet written. Where the new rule

@@ -29,7 +29,8 @@ struct socket {
     size_t from, to;
     bool (*settle)(void *ctx); /* NULL: nothing is owed */
     void *settle_ctx;
-    pthread_t debtor; /* the thread that settles */
+    bool settling; /* a thread is in there */
+    bool given_up; /* settle() said so: nothing is acknowledged any more */
     size_t n_held;
     uint8_t held[AHEAD_HELD_BYTES];
 };
@@ -65,6 +66,7 @@ static struct socket *find_or_add(int fd)
             s->used = true;
             s->writable = false;
             s->settle = NULL;
+            s->settling = s->given_up = false;
             s->fd = fd;
             s->bytes = bytes;
             s->from = s->to = s->n_held = 0;
@@ -78,28 +80,26 @@ static bool has_bytes(const struct socket *s)
     return s && s->from < s->to;
 }
 
-static bool owes_elsewhere(const struct socket *s)
-{
-    return s->settle && !pthread_equal(s->debtor, pthread_self());
-}
-
 /* Gives up the lock meanwhile; others see that something is owed until it no longer is.
  */
 static void settle(struct socket *s)
 {
-    if (!s->settle || owes_elsewhere(s)) {
+    if (!s->settle || s->settling) {
         return;
     }
     bool (*call)(void *ctx) = s->settle;
     void *ctx = s->settle_ctx;
+    s->settling = true;
     (void)pthread_mutex_unlock(&lock);
     bool settled = call(ctx);
     (void)pthread_mutex_lock(&lock);
-    /* Closed meanwhile, or even another's by now: nothing is owed there either, since who
-     * would owe it is here. */
+    /* Closed meanwhile, or even another's by now: nothing is owed there either, since a
+     * handler would owe it, and none runs. */
     s->settle = NULL;
+    s->settling = false;
     if (!settled) {
         s->n_held = 0;
+        s->given_up = true;
     }
 }
 
@@ -159,13 +159,12 @@ bool ahead_owe(bool (*settle_by)(void *ctx), void *ctx)
 {
     (void)pthread_mutex_lock(&lock);
     struct socket *s = receives_from >= 0 ? find(receives_from) : NULL;
-    if (s && owes_elsewhere(s)) {
+    if (s && s->settling) {
         s = NULL;
     }
     if (s) {
         s->settle = settle_by;
         s->settle_ctx = ctx;
-        s->debtor = pthread_self();
     }
     (void)pthread_mutex_unlock(&lock);
     return s != NULL;
@@ -277,6 +276,8 @@ ssize_t ahead_writev(int fd, const struct iovec *parts, int n)
         written = (ssize_t)bytes;
     } else if (s && !let_go(s)) {
         errno = EAGAIN;
+    } else if (s && s->given_up && is_puback(parts, n, &bytes)) {
+        written = (ssize_t)bytes;
     } else {
         written = writev(fd, parts, n);
     }
@@ -304,6 +305,7 @@ int ahead_close(int fd)
         s->bytes = NULL;
         s->from = s->to = s->n_held = 0;
         s->settle = NULL;
+        s->settling = false;
         s->used = false;
     }
     /* Under the lock: else the number could be another socket's before we are back. */

@@ -35,19 +35,19 @@ ssize_t ahead_recv(int fd, void *bytes, size_t n, int flags);
 
 /* From a handler of a message, on the thread that received it by ahead_recv(): before
  * anything but what is held leaves that socket, and before the kernel is asked for more,
- * settle(ctx) is called on this thread, once for all that was owed by then. It may block.
- * False from it: what is held is never sent (the connection is being given up). `ctx`
- * lives until ahead_close(). False from here: the message did not come this way; nothing
- * is owed.
- */
+ * settle(ctx) is called, once for all that was owed by then, on the thread that writes or
+ * asks. It may block. False from it: neither what is held nor a later PUBACK is ever sent
+ * (the connection is being given up). `ctx` lives until ahead_close(). False from here:
+ * the message did not come this way; nothing is owed. */
 bool ahead_owe(bool (*settle)(void *ctx), void *ctx);
 
 /* From such a handler, before it takes its message: settles what is owed and lets the
  * acknowledgements go. Nothing owed or held: no cost. */
 void ahead_settle(void);
 
-/* As writev(2); what is held goes first. EAGAIN where that found no room, or while
- * another thread has yet to settle. */
+/* As writev(2); what is owed is settled and what is held goes first. EAGAIN where that
+ * found no room, or while another thread settles. Two threads that write or ask at a time
+ * must not be in a handler meanwhile: of Paho's, those that write hold its lock. */
 ssize_t ahead_writev(int fd, const struct iovec *parts, int n);
 
 int ahead_shutdown(int fd, int how);

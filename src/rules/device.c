@@ -353,7 +353,8 @@ static void drop_instances(struct devices *d, struct device *device)
 
 bool device_unbind(struct devices *d, struct device *device)
 {
-    if (!device->bound) {
+    /* What this run found is not to be forgotten before the last one's is known. */
+    if (!device->bound || (d->unread && !device->restored)) {
         return false;
     }
     for (uint32_t i = 0; i < device->n_instances; i++) {

@@ -139,7 +139,7 @@ struct device {
     uint32_t back_count;
     bool bound, dirty;
     bool heard;       /* a message came in this run */
-    bool restored;    /* from state_dir: what Valkey has of it is older */
+    bool restored;    /* its line was read: another is older, or the same */
     bool has_reading; /* its timeline is its readings', no longer the arrival of
                                   heartbeats */
     bool by_arrival;  /* `newest` is an arrival, not a time that it said itself */

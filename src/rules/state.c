@@ -233,8 +233,10 @@ static void take_pending(struct instance *in, struct held stored)
     }
 }
 
-static void apply_timer(struct device *device, bool pending, struct text id,
-                        struct text rest)
+/* known: until when the last run knew the condition, if this one began without its
+ * windows; 0: there was no such gap. */
+static void apply_timer(struct device *device, bool pending, struct wall known,
+                        struct text id, struct text rest)
 {
     struct instance *in = device_instance(device, id);
     uint64_t hash;
@@ -245,10 +247,13 @@ static void apply_timer(struct device *device, bool pending, struct text id,
         !to_int(fields_cut(&rest, '@'), &unknown) || !to_int(rest, &complete)) {
         return;
     }
-    const struct held stored = {
+    struct held stored = {
         .onset = {onset}, .unknown_since = {unknown}, .complete = complete != 0};
     if (onset == 0) {
         return;
+    }
+    if (unknown == 0 && in->rule->has_window) {
+        stored.unknown_since = known;
     }
     if (pending) {
         take_pending(in, stored);
@@ -341,6 +346,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
     int64_t silence = silence_now(&d->silence, now.mono);
     bool fresh = !device->heard; /* by this run */
+    struct wall known = {fresh || timeline.newest == INT64_MIN ? 0 : timeline.newest};
     enum brink_status status = BRINK_OK;
     apply_timeline(device, &timeline, now);
     if (seen > 0) {
@@ -370,7 +376,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         } else if (key.p[0] == 'u' && fresh) {
             apply_unknown(device, name, value, silence, since_saved);
         } else if (key.p[0] == 'p' || key.p[0] == 'h') {
-            apply_timer(device, key.p[0] == 'p', name, value);
+            apply_timer(device, key.p[0] == 'p', known, name, value);
         }
     }
     return status;

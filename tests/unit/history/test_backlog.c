@@ -554,6 +554,7 @@ START_TEST(test_readings_that_valkey_took_in_an_exchange_that_failed_wait_for_th
         series_revisit(i == 0 ? s : other);
     }
     ck_assert(!series_waits(s) && series_waits(other));
+    ck_assert(!series_unload(s)); /* nobody would look at it again */
     history_reset_batch(gw.h);
     if (renewed) {
         gw.h->backlog.stale = true;
@@ -610,6 +611,15 @@ static void open_with_inbox_0_and(const struct window_spec *window)
 static void open_with_inbox_0(void)
 {
     open_with_inbox_0_and(spec(600, 0));
+}
+
+/* With what the last run left for it. */
+static void open_with_inbox_0_waiting(void)
+{
+    rig_config(&gw, server.socket);
+    gw.config.gateway.state_dir = server.dir;
+    rig_open(&gw);
+    history_take_left_windows(gw.h, visit_window, NULL);
 }
 
 static void stage(const struct point *points, int n)
@@ -764,6 +774,11 @@ START_TEST(test_inbox_0_what_does_not_come_again_is_the_windows)
     kill_in_a_batch(batch, 3);
     history_end_begun(gw.h, visit_user, &n_users);
     ck_assert_uint_eq(n_users, 1); /* to whom nothing of it was decided */
+    history_keep(gw.h, mono_now(), 0);
+    kill_gateway();
+    open_with_inbox_0_waiting(); /* nor was it when the next kill came */
+    ck_assert(series_waits(s));
+    UNTIL(&gw, rig_pending(&gw) == 0 && rig_state(&gw) == STORE_STATE_UP);
     stage(&next, 1);
     EXPECT(s, {0, 1}, {2, 4}, {5, 5}, {10, 2}, {20, 3});
     ck_assert_int_eq(history_admit(gw.h, 0), WINDOW_APPENDED);

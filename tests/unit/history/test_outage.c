@@ -546,6 +546,7 @@ START_TEST(test_outage_fallback_memory_goes_on_and_says_degraded)
     server_freeze(&server);
     push(&gw, s, at(1, 2));
     ck_assert(series_readable(s) && series_degraded(s));
+    ck_assert(rig_pending(&gw) == 1 && !series_waits(s)); /* it was decided on */
     EXPECT(s, {0, 1}, {1, 2});
     server_thaw(&server);
     UNTIL(&gw, !series_degraded(s));

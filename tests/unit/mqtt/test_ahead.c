@@ -332,6 +332,7 @@ START_TEST(test_what_cannot_be_settled_is_never_acknowledged)
     begin_to_owe(false);
     ck_assert_int_eq(ahead_recv(near_fd, &byte, 1, 0), -1);
     ck_assert_int_eq(settlement.calls, 1);
+    puback(2); /* as if written */
     ck_assert_int_eq(ahead_shutdown(near_fd, SHUT_WR), 0);
     ck_assert_uint_eq(far_gets(got, sizeof(got)), 0);
 }
@@ -353,15 +354,33 @@ static int errno_of_another_thread(void)
     return error;
 }
 
-START_TEST(test_another_thread_neither_settles_nor_overtakes)
+/* As Paho's sending thread does, with a DISCONNECT at the end of a clean stop. */
+START_TEST(test_another_thread_that_writes_settles_first)
 {
     uint8_t got[64];
     begin_to_owe(true);
-    ck_assert_int_eq(errno_of_another_thread(), EAGAIN);
-    ck_assert_int_eq(settlement.calls, 0);
-    ck_assert_uint_eq(far_gets(got, sizeof(got)), 0);
-    ck_assert_int_eq(poll_once(POLLIN), 0);
+    ck_assert_int_eq(errno_of_another_thread(), 0);
     ck_assert_int_eq(settlement.calls, 1);
+    ck_assert_uint_eq(settlement.left_before, 0);
+    ck_assert_uint_eq(far_gets(got, sizeof(got)), 6);
+    ck_assert_mem_eq(got, "\x40\x02\x00\x01\xc0\0", 6);
+}
+END_TEST
+
+static bool settle_beside_another(void *ctx)
+{
+    settlement.calls++;
+    ck_assert_int_eq(errno_of_another_thread(), EAGAIN);
+    return settle(ctx);
+}
+
+START_TEST(test_another_thread_neither_settles_twice_nor_overtakes)
+{
+    uint8_t got[64];
+    begin_to_owe(true);
+    ck_assert(ahead_owe(settle_beside_another, &settlement));
+    ck_assert_int_eq(poll_once(POLLIN), 0);
+    ck_assert_int_eq(settlement.calls, 2);
     ck_assert_uint_eq(far_gets(got, sizeof(got)), 4);
     ck_assert_int_eq(errno_of_another_thread(), 0);
 }
@@ -445,7 +464,8 @@ static Suite *ahead_suite(void)
     tcase_add_test(t, test_what_came_together_is_settled_once_before_any_puback);
     tcase_add_loop_test(t, test_settled_before_the_kernel_is_asked_for_more, 0, 2);
     tcase_add_test(t, test_what_cannot_be_settled_is_never_acknowledged);
-    tcase_add_test(t, test_another_thread_neither_settles_nor_overtakes);
+    tcase_add_test(t, test_another_thread_that_writes_settles_first);
+    tcase_add_test(t, test_another_thread_neither_settles_twice_nor_overtakes);
     tcase_add_test(t, test_settled_at_once_on_demand);
     tcase_add_test(t, test_nothing_is_owed_for_what_came_another_way);
     tcase_add_test(t, test_many_sockets);

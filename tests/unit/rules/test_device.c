@@ -162,6 +162,54 @@ START_TEST(test_device_state_survives_as_text)
 }
 END_TEST
 
+/* A device that was heard before its line could be read back. */
+START_TEST(test_pending_of_a_window_does_not_count_the_time_that_nobody_knew_of)
+{
+    const int64_t t0 = INT64_C(1767225600000000);
+    for (int window = 0; window < 2; window++) {
+        const char *yaml = window ? "rules: [{id: a, when: 'avg(t, 5m) > 1', for: 10m}]"
+                                  : "rules: [{id: a, when: t > 1, for: 10m}]";
+        struct buffer line = {0};
+        begin(yaml);
+        struct device *d = get("acme", "d1");
+        d->newest.us = t0;
+        d->instances[0]->alert.phase = ALERT_PENDING;
+        d->instances[0]->alert.onset.us = t0 - 60 * US_PER_S;
+        device_state_print(&devices, d, (struct instant){{0}, {t0}}, &line);
+        end();
+
+        begin(yaml);
+        d = get("acme", "d1");
+        d->heard = true;
+        d->newest.us = t0 + 100 * US_PER_S;
+        d->instances[0]->alert.phase = ALERT_PENDING; /* known again since then */
+        d->instances[0]->alert.onset.us = t0 + 90 * US_PER_S;
+        ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line),
+                                            (struct instant){{0}, {t0}},
+                                            (struct wall){0}),
+                         BRINK_OK);
+        ck_assert_int_eq(d->instances[0]->alert.onset.us,
+                         t0 + (window ? 30 : -60) * US_PER_S);
+        end();
+        buffer_finish(&line);
+    }
+}
+END_TEST
+
+/* What it found of a condition outweighs what is yet to be read back. */
+START_TEST(test_a_device_keeps_its_instances_until_its_line_is_read)
+{
+    begin("rules: [{id: a, when: t > 1}]");
+    struct device *d = get("acme", "d1");
+    d->instances[0]->due_silence = INT64_MAX;
+    devices.unread = true;
+    ck_assert(!device_unbind(&devices, d));
+    d->restored = true;
+    ck_assert(device_unbind(&devices, d));
+    end();
+}
+END_TEST
+
 /* How long a rule has had no answer: before this run's clock began, over two restarts,
  * and if the rule was looked at before Valkey said what it knows. */
 START_TEST(test_time_without_an_answer_survives_as_text)
@@ -416,6 +464,9 @@ int main(void)
     tcase_add_test(t, test_clock_set_back_shows_after_five_minutes_and_three_readings);
     tcase_add_test(t, test_silence_counts_only_while_subscribed);
     tcase_add_test(t, test_device_state_survives_as_text);
+    tcase_add_test(t,
+                   test_pending_of_a_window_does_not_count_the_time_that_nobody_knew_of);
+    tcase_add_test(t, test_a_device_keeps_its_instances_until_its_line_is_read);
     tcase_add_test(t, test_time_without_an_answer_survives_as_text);
     tcase_add_test(t, test_time_across_a_restart_is_never_negative);
     tcase_add_test(t, test_timeline_of_arrivals_moves_with_the_gateways_clock);

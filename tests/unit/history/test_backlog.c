@@ -554,8 +554,8 @@ START_TEST(test_readings_that_valkey_took_in_an_exchange_that_failed_wait_for_th
         series_revisit(i == 0 ? s : other);
     }
     ck_assert(!series_waits(s) && series_waits(other));
-    ck_assert(!series_unload(s)); /* nobody would look at it again */
     history_reset_batch(gw.h);
+    ck_assert(!series_unload(s)); /* nobody would look at it again */
     if (renewed) {
         gw.h->backlog.stale = true;
     }

@@ -117,6 +117,21 @@ void broker_kill(struct broker *b, int signal)
     }
 }
 
+void broker_break_sending(const struct broker *b)
+{
+    int broken = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in to;
+        socklen_t n = sizeof(to);
+        if (getpeername(fd, (struct sockaddr *)&to, &n) == 0 &&
+            to.sin_family == AF_INET && ntohs(to.sin_port) == b->port) {
+            ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+            broken++;
+        }
+    }
+    ck_assert_int_eq(broken, 1);
+}
+
 void broker_finish(struct broker *b)
 {
     broker_kill(b, SIGKILL);

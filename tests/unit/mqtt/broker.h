@@ -25,7 +25,9 @@ unsigned free_port(void);
 void broker_prepare(struct broker *b, const char *scheme, const char *lines);
 void broker_start(struct broker *b);            /* returns once it takes connections */
 void broker_kill(struct broker *b, int signal); /* returns once it is gone */
-void broker_finish(struct broker *b);           /* and its folder */
+/* The one connection of this process to it can send no more, and only that. */
+void broker_break_sending(const struct broker *b);
+void broker_finish(struct broker *b); /* and its folder */
 void write_file(const char *dir, const char *name, const char *text);
 
 struct peer_message {

@@ -156,28 +156,12 @@ START_TEST(test_client_comes_back_after_the_broker_was_killed)
 }
 END_TEST
 
-/* The one connection of this process to the broker can send no more, and only that. */
-static void break_sending(void)
-{
-    int broken = 0;
-    for (int fd = 3; fd < 256; fd++) {
-        struct sockaddr_in to;
-        socklen_t n = sizeof(to);
-        if (getpeername(fd, (struct sockaddr *)&to, &n) == 0 &&
-            to.sin_family == AF_INET && ntohs(to.sin_port) == broker.port) {
-            ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-            broken++;
-        }
-    }
-    ck_assert_int_eq(broken, 1);
-}
-
 /* Paho would free what it could not send twice (gone.c). */
 START_TEST(test_publishing_to_a_connection_that_is_gone)
 {
     struct peer *a = connect_peer("a", versions[_i % 2], _i < 2 ? 0 : 60 * US_PER_S);
     ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
-    break_sending();
+    broker_break_sending(&broker);
     for (int qos = 0; qos <= 2; qos++) {
         ck_assert_int_eq(
             mqtt_publish(a->client, "t", text_of("in vain"), qos, false, NULL, 0),

@@ -1,6 +1,7 @@
 /* TLS, client certificates, passwords and websockets, against a real broker with
  * certificates made here. */
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,26 @@ START_TEST(test_websockets_carry_it_too)
 }
 END_TEST
 
+/* As test_client.c has it without TLS: Paho would free what it could not send twice. */
+START_TEST(test_publishing_to_a_connection_that_is_gone)
+{
+    start("mqtts", "127.0.0.1", SERVER("server"));
+    struct mqtt_options o = options(ca);
+    struct peer *p = peer_new(&o);
+    peer_await_events(p, MQTT_CONNECTED, 1);
+    ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+    broker_break_sending(&broker);
+    ck_assert_int_eq(
+        mqtt_publish(p->client, "t", text_of("in vain"), _i, false, NULL, 0), BRINK_OK);
+    peer_await_events(p, MQTT_LOST, 1);
+    broker_kill(&broker, SIGKILL);
+    broker_start(&broker);
+    peer_await_events(p, MQTT_CONNECTED, 2);
+    peer_publish(p, "t", "again", 1, false);
+    peer_free(p, US_PER_S);
+}
+END_TEST
+
 START_TEST(test_password_is_checked)
 {
     broker_prepare(&broker, "mqtt",
@@ -183,6 +204,7 @@ static Suite *tls_suite(void)
     tcase_add_test(t, test_client_certificate_is_shown);
     tcase_add_test(t, test_file_that_cannot_be_read_is_told);
     tcase_add_loop_test(t, test_websockets_carry_it_too, 0, 2);
+    tcase_add_loop_test(t, test_publishing_to_a_connection_that_is_gone, 0, 3);
     tcase_add_loop_test(t, test_password_is_checked, 0, 2);
     suite_add_tcase(s, t);
     return s;

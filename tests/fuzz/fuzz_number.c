@@ -88,6 +88,7 @@ static void check_print(double v)
     demand(n == strlen(text) && n < NUMBER_BYTES, "length");
     demand(number_parse((struct text){text, n}, &back) == BRINK_OK && same(back, v),
            "exact");
+    demand(same(strtod(text, NULL), v), "exact to strtod");
     int digits = 0;
     for (const char *p = text; *p && *p != 'e'; p++) {
         digits += *p >= '0' && *p <= '9' && (digits > 0 || *p != '0');
@@ -100,6 +101,7 @@ static void check_print(double v)
     number_print_plain(v, text);
     demand(number_parse(text_of(text), &back) == BRINK_OK && same(back, v),
            "plain is exact");
+    demand(same(strtod(text, NULL), v), "plain is exact to strtod");
 }
 
 static void check_seconds(int64_t us)

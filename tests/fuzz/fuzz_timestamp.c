@@ -90,11 +90,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         }
     }
+    bool east = has_form(t, "9999-99-99T99:99:99+99:99");
+    if (read && (east || has_form(t, "9999-99-99T99:99:99-99:99"))) {
+        int64_t us = 0, minutes = number_at(t, 20, 2) * 60 + number_at(t, 23, 2);
+        if (!by_libc((struct text){t.p, 19}, &us) ||
+            us - (east ? 60 : -60) * minutes * US_PER_S != at.us) {
+            abort();
+        }
+    }
     if (read && at.us >= 0 && at.us < INT64_C(253402300800000000)) {
         /* What was read, printed and read again is the same but for the microseconds. */
         char iso[CLOCK_ISO_BYTES];
         struct wall again = {0};
         wall_format_iso(at, iso);
+        char expected[64];
+        struct tm tm;
+        time_t s = (time_t)(at.us / US_PER_S);
+        size_t n =
+            strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S", gmtime_r(&s, &tm));
+        snprintf(expected + n, sizeof expected - n, ".%03dZ",
+                 (int)(at.us % US_PER_S / US_PER_MS));
+        if (strcmp(iso, expected) != 0) {
+            abort();
+        }
         if (timestamp_parse(text_of(iso), &again) != BRINK_OK ||
             again.us != at.us - at.us % US_PER_MS) {
             abort();

@@ -160,8 +160,8 @@ START_TEST(test_publishing_to_a_connection_that_is_gone)
     peer_await_events(p, MQTT_CONNECTED, 1);
     ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
     broker_break_sending(&broker);
-    ck_assert_int_eq(
-        mqtt_publish(p->client, "t", text_of("in vain"), _i, false, NULL, 0), BRINK_OK);
+    ck_assert_int_eq(mqtt_publish(p->client, "t", text_of("in vain"), _i, false, NULL, 0),
+                     BRINK_OK);
     peer_await_events(p, MQTT_LOST, 1);
     broker_kill(&broker, SIGKILL);
     broker_start(&broker);

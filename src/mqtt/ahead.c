@@ -95,9 +95,10 @@ static void settle(struct socket *s)
     (void)pthread_mutex_lock(&lock);
     /* Closed meanwhile, or even another's by now: nothing is owed there either, since a
      * handler would owe it, and none runs. */
+    bool same = s->settle != NULL;
     s->settle = NULL;
     s->settling = false;
-    if (!settled) {
+    if (!settled && same) {
         s->n_held = 0;
         s->given_up = true;
     }
@@ -267,8 +268,10 @@ ssize_t ahead_writev(int fd, const struct iovec *parts, int n)
     struct socket *s = find(fd);
     ssize_t written = -1;
     size_t bytes;
-    if (has_bytes(s) && is_puback(parts, n, &bytes) &&
-        s->n_held + bytes <= sizeof(s->held)) {
+    if (s && s->given_up && is_puback(parts, n, &bytes)) {
+        written = (ssize_t)bytes;
+    } else if (has_bytes(s) && is_puback(parts, n, &bytes) &&
+               s->n_held + bytes <= sizeof(s->held)) {
         for (int i = 0; i < n; i++) {
             memcpy(s->held + s->n_held, parts[i].iov_base, parts[i].iov_len);
             s->n_held += parts[i].iov_len;
@@ -276,7 +279,7 @@ ssize_t ahead_writev(int fd, const struct iovec *parts, int n)
         written = (ssize_t)bytes;
     } else if (s && !let_go(s)) {
         errno = EAGAIN;
-    } else if (s && s->given_up && is_puback(parts, n, &bytes)) {
+    } else if (s && s->given_up && is_puback(parts, n, &bytes)) { /* just now */
         written = (ssize_t)bytes;
     } else {
         written = writev(fd, parts, n);

@@ -3,11 +3,12 @@
  *
  * Threads. Every function here is called by one thread, the client's driver. Callbacks
  * come on Paho's own threads, with Paho's process-wide lock held (settle may come
- * without, but never beside another callback of the client): they may post and wake, and
- * on_message and settle may block (that is the back-pressure), but they must never call
- * into this room. While one blocks, every function here that talks to Paho may block as
- * well: the driver must not be the thread that unblocks it, and has to unblock it before
- * mqtt_client_free(). The same holds while a host name is being resolved.
+ * without, and on the driver's in mqtt_client_free(); never beside another callback):
+ * they may post and wake, and on_message and settle may block (that is the
+ * back-pressure), but they must never call into this room. While one blocks, every
+ * function here that talks to Paho may block as well: the driver must not be the thread
+ * that unblocks it, and has to unblock it before mqtt_client_free(). The same holds while
+ * a host name is being resolved.
  *
  * What outlives a connection. With session_expiry_us 0 nothing does: Paho's handle is
  * made anew for every attempt, so that a publish which was in flight is never sent again

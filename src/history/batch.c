@@ -305,11 +305,10 @@ void history_end_begun(struct history *h, void (*visit)(void *ctx, void *user), 
          l = l->next) {
         struct series *s = series_of(l, all);
         const struct left_points *begun = map_get(&h->backlog.begun, series_key(s));
-        if (begun) { /* they wait: another kill is to find that, too */
+        if (begun) { /* another kill is to find that they wait */
             backlog_put_points(&h->backlog, series_key(s), begun->points.p,
                                begun->points.n);
             series_forget(s);
-            keep_pending(s, &begun->points);
             series_want(s);
             visit(ctx, s->user);
         }

@@ -257,8 +257,6 @@ bool exchange_is_needed(const struct history *h, struct mono now, bool with_due)
 enum brink_status keep_open(struct history *h, const char *state_dir, uint64_t committed);
 /* Readings that the last run left for it are pending anew. */
 void keep_take(struct series *s);
-/* So are these, whether Valkey has them or not: its value is read and tells. */
-void keep_pending(struct series *s, const struct points *points);
 /* Notes what the exchange is about to write. */
 void keep_begin(struct history *h);
 /* Those of the batch that wait go to the backlog. */

@@ -171,24 +171,17 @@ enum brink_status keep_open(struct history *h, const char *state_dir, uint64_t c
     return status == BRINK_E_IO ? BRINK_OK : status; /* told; it goes on without */
 }
 
-void keep_pending(struct series *s, const struct points *points)
-{
-    for (size_t i = 0; i < points->n; i++) {
-        size_t over = 0;
-        struct wall newest = window_newest(s->window);
-        enum window_push push = window_push(s->window, points->p[i], NULL, &over);
-        count_add(COUNT_POINTS_DROPPED, over);
-        if (push == WINDOW_APPENDED || push == WINDOW_INSERTED) {
-            series_add_pending(s, points->p[i], push, newest);
-        }
-    }
-}
-
 void keep_take(struct series *s)
 {
     struct left_points *l = backlog_take(&s->h->backlog, series_key(s));
-    if (l) {
-        keep_pending(s, &l->points);
+    for (size_t i = 0; l && i < l->points.n; i++) {
+        size_t over = 0;
+        struct wall newest = window_newest(s->window);
+        enum window_push push = window_push(s->window, l->points.p[i], NULL, &over);
+        count_add(COUNT_POINTS_DROPPED, over);
+        if (push == WINDOW_APPENDED || push == WINDOW_INSERTED) {
+            series_add_pending(s, l->points.p[i], push, newest);
+        }
     }
     left_points_free(l);
 }

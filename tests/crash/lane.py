@@ -244,7 +244,8 @@ class Lane:
             if identity in seen:
                 self.repeats += 1
                 if seen[identity] != alert["event_at"]:
-                    raise Wrong(f"{key}: the same event, told otherwise: {alert}")
+                    raise Wrong(f"{key}: the same event, told otherwise: it was at {seconds(seen[identity])}; "
+                                f"heard: {', '.join(self.heard[key])}; {alert}")
                 continue
             seen[identity] = alert["event_at"]
             while len(seen) > 200:

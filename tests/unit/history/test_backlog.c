@@ -774,7 +774,6 @@ START_TEST(test_inbox_0_what_does_not_come_again_is_the_windows)
     kill_in_a_batch(batch, 3);
     history_end_begun(gw.h, visit_user, &n_users);
     ck_assert_uint_eq(n_users, 1); /* to whom nothing of it was decided */
-    gw.h->backlog.stale = true; /* a renewal has them, too */
     history_keep(gw.h, mono_now(), 0);
     kill_gateway();
     open_with_inbox_0_waiting(); /* nor was it when the next kill came */

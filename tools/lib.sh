@@ -152,10 +152,15 @@ configure_tree() {
     printf '%s' "$*" >"$folder/.options"
 }
 
-# runtime_packages BINARY: the Debian packages that hold the shared libraries it needs.
+# runtime_packages BINARY: the Debian packages that hold the shared libraries it needs, those among
+# them that it loads by itself.
 runtime_packages() {
     local library
-    ldd "$1" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | while read -r library; do
+    {
+        ldd "$1"
+        ldconfig -p | grep -F "$(grep -ao 'libmicrohttpd\.so\.[0-9]*' "$1" || echo none)" |
+            awk '{print $1, "=>", $NF}'
+    } | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | while read -r library; do
         # dpkg knows a file by the path it was shipped under, on either side of the merged /usr.
         dpkg -S "$library" 2>/dev/null || dpkg -S "/usr$library" 2>/dev/null ||
             dpkg -S "${library#/usr}" 2>/dev/null || dpkg -S "$(readlink -f "$library")" ||

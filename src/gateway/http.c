@@ -5,8 +5,6 @@
 
 #ifdef BRINK_HTTP
 
-/* Older microhttpd headers use types that these bring. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -16,12 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <microhttpd.h>
-
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "gateway/mhd.h"
 
 struct http {
+    const struct microhttpd *mhd;
     struct MHD_Daemon *daemon;
     void (*read)(void *ctx, struct http_health *ret_health);
     void *ctx;
@@ -85,17 +83,17 @@ static const char *store_state_name(enum store_state s)
     return names[s];
 }
 
-static enum MHD_Result answer(struct MHD_Connection *c, unsigned code, const char *type,
-                              struct buffer *body)
+static enum MHD_Result answer(const struct microhttpd *mhd, struct MHD_Connection *c,
+                              unsigned code, const char *type, struct buffer *body)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(
+    struct MHD_Response *r = mhd->create_response_from_buffer(
         body->n, (void *)buffer_cstr(body), MHD_RESPMEM_MUST_COPY);
     enum MHD_Result result = MHD_NO;
     if (r) {
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-        MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-        result = MHD_queue_response(c, code, r);
-        MHD_destroy_response(r);
+        mhd->add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+        mhd->add_response_header(r, "X-Content-Type-Options", "nosniff");
+        result = mhd->queue_response(c, code, r);
+        mhd->destroy_response(r);
     }
     buffer_finish(body);
     return result;
@@ -122,27 +120,29 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
         strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         buffer_cstring(&body, "only GET\n");
-        return answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", &body);
+        return answer(h->mhd, c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", &body);
     }
     h->read(h->ctx, &health);
     if (strcmp(url, "/metrics") == 0) {
         put_metrics(&body, &health);
-        return answer(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &body);
+        return answer(h->mhd, c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+                      &body);
     }
     if (strcmp(url, "/healthz") == 0) {
         buffer_cstring(&body, "alive\n");
-        return answer(c, MHD_HTTP_OK, "text/plain", &body);
+        return answer(h->mhd, c, MHD_HTTP_OK, "text/plain", &body);
     }
     if (strcmp(url, "/readyz") == 0) {
         buffer_format(
             &body, "{\"ready\":%s,\"subscribed\":%s,\"rules\":%zu,\"store\":\"%s\"}\n",
             health.subscribed ? "true" : "false", health.subscribed ? "true" : "false",
             health.pipeline.rules, store_state_name(health.store.state));
-        return answer(c, health.subscribed ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+        return answer(h->mhd, c,
+                      health.subscribed ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
                       "application/json", &body);
     }
     buffer_cstring(&body, "not here: /metrics /healthz /readyz\n");
-    return answer(c, MHD_HTTP_NOT_FOUND, "text/plain", &body);
+    return answer(h->mhd, c, MHD_HTTP_NOT_FOUND, "text/plain", &body);
 }
 
 /* The library's own words. Where the process has no descriptor left to accept with, it
@@ -178,15 +178,19 @@ struct http *http_start(const char *host, uint16_t port,
     strncpy(service, buffer_cstr(&text), sizeof service - 1);
     service[sizeof service - 1] = '\0';
     buffer_finish(&text);
-    int rc = getaddrinfo(host, service, &hints, &found);
+    const char *why = "address in use?";
+    const struct microhttpd *mhd = microhttpd_load(&why);
+    int rc = mhd ? getaddrinfo(host, service, &hints, &found) : 0;
+    why = rc ? gai_strerror(rc) : why;
     struct http *h = calloc(1, sizeof *h);
-    if (rc == 0 && h) {
+    if (found && h) {
+        h->mhd = mhd;
         h->read = read;
         h->ctx = ctx;
         unsigned flags =
             MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG;
         flags |= found->ai_family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0;
-        h->daemon = MHD_start_daemon(
+        h->daemon = h->mhd->start_daemon(
             flags, port, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER,
             on_library_message, h, MHD_OPTION_SOCK_ADDR, found->ai_addr,
             MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
@@ -197,8 +201,7 @@ struct http *http_start(const char *host, uint16_t port,
     }
     if (!h || !h->daemon) {
         log_event(LOG_LEVEL_ERROR, "cannot serve http, going on without",
-                  LOG_S("host", host), LOG_I("port", port),
-                  LOG_S("why", rc ? gai_strerror(rc) : "address in use?"));
+                  LOG_S("host", host), LOG_I("port", port), LOG_S("why", why));
         free(h);
         return NULL;
     }
@@ -209,7 +212,7 @@ struct http *http_start(const char *host, uint16_t port,
 void http_stop(struct http *h)
 {
     if (h) {
-        MHD_stop_daemon(h->daemon);
+        h->mhd->stop_daemon(h->daemon);
         free(h);
     }
 }

@@ -67,7 +67,7 @@ static inline struct measure measure_of(const struct span *s)
 static inline void add(const struct measure *m, unsigned parts, struct figures *f,
                        const struct ring *r, uint32_t place, uint32_t before)
 {
-    double value = r->values[place];
+    double value = ring_value(r, place);
     if (parts & P(PART_SUM)) {
         sum_add(f->sum, value * m->sum_scale);
     }
@@ -83,10 +83,11 @@ static inline void add(const struct measure *m, unsigned parts, struct figures *
         f->powers[1] += y * y;
     }
     if (parts & P(PART_RISES) && before != NO_PLACE) {
-        sum_add(f->rises, rise(r->values[before] * m->sum_scale, value * m->sum_scale));
+        sum_add(f->rises,
+                rise(ring_value(r, before) * m->sum_scale, value * m->sum_scale));
     }
     if (parts & P(PART_CHANGES) && before != NO_PLACE) {
-        f->changes += r->values[before] != value;
+        f->changes += ring_value(r, before) != value;
     }
     if (parts & P(PART_TREND)) {
         double u = apart_us(ring_time(r, place), m->origin_at);

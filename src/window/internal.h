@@ -97,7 +97,7 @@ static inline uint32_t place_at(const struct window *w, uint64_t number)
 
 static inline double value_at(const struct window *w, uint64_t number)
 {
-    return w->ring.values[place_at(w, number)];
+    return ring_value(&w->ring, place_at(w, number));
 }
 
 static inline struct wall time_at(const struct window *w, uint64_t number)

@@ -117,6 +117,21 @@ static size_t fronts_doubles(const struct window *w, uint32_t cap)
     return n;
 }
 
+/* How many readings there will be, going on as so far, once the window has its length;
+ * at most four times the n that there are with `next`. */
+static uint32_t expected(const struct window *w, uint32_t n, struct wall next)
+{
+    int64_t width = 0;
+    for (size_t i = 0; i < w->spec->n_spans; i++) {
+        int64_t us = w->spec->spans[i].width_us;
+        width = us > width ? us : width;
+    }
+    double beyond = apart_us(next, time_at(w, w->first)), most = 4.0 * n;
+    double whole =
+        beyond > 0 && width > 0 ? (n - 1) * ((double)width / beyond) + 1 : most;
+    return (uint32_t)(whole < n ? n : whole < most ? whole : most);
+}
+
 /* How many readings to make room for when n are to be held: a sixteenth more, since a
  * window over time grows to its length and stays there; never more than counts let it
  * hold. */
@@ -138,13 +153,13 @@ static uint32_t cap_for(const struct window *w, uint32_t n)
     return cap > n ? cap : n;
 }
 
-/* `next`: of a reading that is to come in. */
-static bool resize(struct window *w, uint32_t cap, struct wall next)
+/* `next` is to come in. */
+static bool resize(struct window *w, uint32_t cap, struct point next)
 {
     if (!ring_resize(&w->ring, cap, fronts_doubles(w, cap), w->n, next)) {
         return false;
     }
-    double *front = w->ring.values + cap;
+    double *front = ring_extra(&w->ring);
     for (size_t i = 0; i < w->spec->n_spans; i++) {
         w->spans[i].front = front;
         w->spans[i].stale = true;
@@ -153,21 +168,24 @@ static bool resize(struct window *w, uint32_t cap, struct wall next)
     return true;
 }
 
-/* Room for `n` readings, of which one at `next` is to come in. */
-static bool reserve(struct window *w, uint32_t n, struct wall next)
+/* Room for `n` readings, of which `next` is to come in. */
+static bool reserve(struct window *w, uint32_t n, struct point next)
 {
     uint32_t cap = w->ring.cap;
     if (n <= cap && ring_takes(&w->ring, next)) {
         return true;
     }
-    return resize(w, n > cap ? cap_for(w, n) : cap, next);
+    if (n > cap) { /* in few steps, which leave few holes in the heap */
+        cap = cap_for(w, n < CAP_MIN ? n : expected(w, n, next.at));
+    }
+    return resize(w, cap, next);
 }
 
 static void give_back(struct window *w)
 {
     if (w->ring.cap > 4 * CAP_MIN && w->n < w->ring.cap / SHRINK_FACTOR) {
         /* Without memory it stays as it is. */
-        (void)resize(w, cap_for(w, w->n), newest_of(w));
+        (void)resize(w, cap_for(w, w->n), window_at(w, w->n - 1));
     }
 }
 
@@ -381,7 +399,7 @@ static bool append(struct window *w, struct point p, size_t *ret_expired,
     uint64_t first = needed_from(w, lowest, end, ret_over);
     uint32_t keeps = (uint32_t)(end - first);
     bool equal = w->n > 0 && p.at.us == newest_of(w).us;
-    if (!orders_reserve(w) || (equal && !reserve_equal(w)) || !reserve(w, keeps, p.at)) {
+    if (!orders_reserve(w) || (equal && !reserve_equal(w)) || !reserve(w, keeps, p)) {
         return false;
     }
     for (size_t i = 0; i < n_spans; i++) {
@@ -456,7 +474,7 @@ static void span_insert(const struct window *w, struct span *s, uint64_t lo,
 static bool insert(struct window *w, struct point p, uint64_t place, size_t *ret_expired,
                    size_t *ret_over)
 {
-    if (!orders_reserve(w) || !reserve(w, w->n + 1, p.at)) {
+    if (!orders_reserve(w) || !reserve(w, w->n + 1, p)) {
         return false;
     }
     w->n++;

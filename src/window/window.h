@@ -13,9 +13,10 @@
  * subtracted from them: they do not drift, and a huge value leaves no trace once it left
  * (internal.h).
  *
- * Memory: 12 bytes a reading (16 where its time needs 8: ring.h), at most a sixteenth
- * more of them than are held, 0.5 to 5 bytes a reading for each span's figures, 24 a
- * distinct value for percentiles. */
+ * Memory: 4 to 16 bytes a reading (ring.h), 0.5 to 5 bytes a reading for each span's
+ * figures, 24 a distinct value for percentiles. There is room for a sixteenth more than
+ * are held; for up to four times as many while a window over time fills, but not for more
+ * than it seems to be going to hold. */
 #ifndef BRINK_WINDOW_WINDOW_H
 #define BRINK_WINDOW_WINDOW_H
 

@@ -333,7 +333,7 @@ START_TEST(test_window_of_a_minute_is_small)
         push(i * S, (double)i);
     }
     ck_assert_uint_eq(window_count(w), 61);
-    ck_assert_uint_lt(window_bytes(w), 1320);
+    ck_assert_uint_lt(window_bytes(w), 640);
 }
 END_TEST
 

@@ -3,6 +3,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #ifdef __has_feature /* clang */
 #define HAS_FEATURE(x) __has_feature(x)
 #else
@@ -23,4 +27,11 @@ void process_hide_memory(void)
         (void)setrlimit(RLIMIT_CORE, &none);
         (void)prctl(PR_SET_DUMPABLE, 0);
     }
+}
+
+void process_give_memory_back(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }

@@ -7,12 +7,17 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "gateway/notify.h"
 #include "gateway/subscriptions.h"
 
 #define BATCH_MAX 512                /* messages applied together */
 #define CLOCK_CHECK_US US_PER_S      /* how often the system's clock is looked at */
 #define STOP_STORE_US (3 * US_PER_S) /* to write what is pending at a stop */
+/* Most memory is freed while a start's devices become known: each pause before it is
+ * given back is twice the one before. */
+#define GIVE_BACK_FIRST_US (15 * US_PER_S)
+#define GIVE_BACK_MOST_US (3600 * US_PER_S)
 
 /* --- the pipeline's sink: the outbox --- */
 
@@ -221,6 +226,8 @@ void *pipeline_thread(void *ctx)
 {
     struct gateway *g = ctx;
     struct mono step = {0}, clock_check = {0}, watchdog = {0};
+    int64_t give_back_pause = GIVE_BACK_FIRST_US;
+    struct mono give_back = {g->clock->mono(g->clock->ctx).us + give_back_pause};
     bool subscribed = false, stale = true; /* is `step` still true? */
     ask_open(&g->ask);
     for (;;) {
@@ -241,6 +248,13 @@ void *pipeline_thread(void *ctx)
             clock_check.us = now.mono.us + CLOCK_CHECK_US;
             check_clock(g);
             share_health(g);
+        }
+        if (now.mono.us >= give_back.us) {
+            process_give_memory_back();
+            give_back_pause = give_back_pause < GIVE_BACK_MOST_US / 2
+                                  ? give_back_pause * 2
+                                  : GIVE_BACK_MOST_US;
+            give_back.us = now.mono.us + give_back_pause;
         }
         if (notify_watchdog_us() > 0 && now.mono.us >= watchdog.us) {
             watchdog.us = now.mono.us + notify_watchdog_us();

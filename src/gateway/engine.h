@@ -122,6 +122,9 @@ void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
 /* A window that was read back may hold a reading that a killed run wrote and did not live
  * to decide on: the device's timeline goes at least so far. True: it was behind. */
 bool catch_up(struct pipeline *p, const struct instance *i);
+/* When the last reading of the rule was: others of its device may have come since.
+ * INT64_MIN: it never had one, nothing is to be decided. */
+struct wall last_reading(const struct pipeline *p, const struct instance *i);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
 
 /* first_metric.c: a list does not say whose readings it holds. Where a rule's first

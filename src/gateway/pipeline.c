@@ -298,14 +298,16 @@ static bool minds_silence(const struct rule *r)
  * redelivery (equal in time and value to one that is held) says nothing new, not even
  * that the metric is alive; a late reading does, although it is never the latest value.
  * What is newer than the latest value is no redelivery, even where a window holds it: a
- * run that was killed may have written it without deciding on it.
+ * run that was killed may have written it without deciding on it. False: no value and no
+ * window is another than before.
  */
-static void apply_value(struct pipeline *p, const struct staged_value *v,
+static bool apply_value(struct pipeline *p, const struct staged_value *v,
                         const struct message *m, int64_t silence)
 {
     struct cell *cell = v->cell;
     const struct touch *touches = &p->touches[v->first_touch];
     bool late = m->at.us<cell->at.us, newer = m->at.us> cell->at.us, inserted = false;
+    bool entered = false;
     bool redelivered = cell->known && m->at.us == cell->at.us && v->value == cell->value;
     for (uint32_t t = 0; t < v->n_touches; t++) {
         if (touches[t].staged < 0) {
@@ -315,6 +317,7 @@ static void apply_value(struct pipeline *p, const struct staged_value *v,
         inserted = inserted || push == WINDOW_INSERTED;
         redelivered = redelivered || (push == WINDOW_DUPLICATE && !newer);
         if (push == WINDOW_APPENDED || push == WINDOW_INSERTED) {
+            entered = true;
             touch(p, touches[t].instance);
         }
     }
@@ -339,6 +342,7 @@ static void apply_value(struct pipeline *p, const struct staged_value *v,
     } else if (late && !inserted) {
         count(COUNT_READING_LATE);
     }
+    return entered || (!late && !redelivered);
 }
 
 /* The other {names} of its topic, for alert topics and `inhibit`. A device that is heard
@@ -406,6 +410,17 @@ static void sort_touched(struct pipeline *p)
     }
 }
 
+/* What the rule's newest reading means may be decided only now, at a message that is
+ * older: its windows were just read back, or written at last. That alert begins at the
+ * reading, not at the message: then another one may have begun, and an alert's id says
+ * when it did. */
+static void decide_at_newest(struct pipeline *p, struct instance *i, struct moment m)
+{
+    struct wall last = last_reading(p, i);
+    m.at = last.us > m.at.us && last.us <= m.now.us ? last : m.at;
+    decide(p, i, &m);
+}
+
 static void apply_message(struct pipeline *p, const struct staged_message *s)
 {
     const struct message *m = s->message;
@@ -425,8 +440,9 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     }
     p->serial++;
     p->n_touched = 0;
+    bool says_new = s->n_values == 0;
     for (uint32_t v = 0; v < s->n_values; v++) {
-        apply_value(p, &p->values[s->first_value + v], m, silence);
+        says_new = apply_value(p, &p->values[s->first_value + v], m, silence) || says_new;
     }
     for (uint32_t k = 0; device->n_silent > 0 && k < device->n_instances; k++) {
         if (device->instances[k]->rule->has_silent) {
@@ -434,10 +450,9 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
         }
     }
     sort_touched(p);
+    bool behind = false;
     for (size_t t = 0; t < p->n_touched; t++) {
-        if (!p->touched[t]->evaluated) {
-            (void)catch_up(p, p->touched[t]);
-        }
+        behind = (!p->touched[t]->evaluated && catch_up(p, p->touched[t])) || behind;
     }
     struct moment moment = {
         .by_reading = true, .at = m->at, .now = device->newest, .silence_us = silence};
@@ -445,7 +460,12 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
         moment.at = moment.now = device_now(device, m->arrived);
     }
     for (size_t t = 0; t < p->n_touched; t++) {
-        decide(p, p->touched[t], &moment);
+        struct instance *i = p->touched[t];
+        if (!i->decided || (!i->evaluated && (behind || !says_new))) {
+            decide_at_newest(p, i, moment);
+        } else {
+            decide(p, i, &moment);
+        }
     }
     if (moved) { /* not before all rules have spoken */
         gate_look_again(p, device);

@@ -291,9 +291,7 @@ bool catch_up(struct pipeline *p, const struct instance *i)
     return behind;
 }
 
-/* When the last reading of the rule was: others of its device may have come since.
- * INT64_MIN: it never had one, nothing is to be decided. */
-static struct wall last_reading(const struct pipeline *p, const struct instance *i)
+struct wall last_reading(const struct pipeline *p, const struct instance *i)
 {
     const struct rule *r = i->rule;
     struct wall last = {INT64_MIN};

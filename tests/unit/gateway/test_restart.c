@@ -7,6 +7,7 @@
 
 #include "../history/server.h"
 #include "../tap.h"
+#include "alert/payload.h"
 #include "gateway/orders.h"
 #include "world.h"
 
@@ -282,6 +283,56 @@ START_TEST(test_what_was_left_undecided_is_decided_at_its_own_time)
 }
 END_TEST
 
+static void wait_for_valkey(struct world *w)
+{
+    struct history_info store = {.state = STORE_STATE_DOWN};
+    for (int n = 0; store.state != STORE_STATE_UP; n++) {
+        ck_assert_int_lt(n, 100);
+        history_wait_connected(w->history, 5 * S);
+        history_info(w->history, &store);
+    }
+}
+
+/* A message that comes again, or comes late, may be the first of its device behind a
+ * start, in the very batch that writes its windows at last: what their newest reading
+ * means is told as of that reading. (It was told as of the old one: with the id of the
+ * alert that began then.) */
+START_TEST(test_an_older_message_lends_its_time_to_nothing)
+{
+    struct world w;
+    char aside[128], id[ALERT_ID_BYTES];
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: 'last(x, 1h) > 5'}\n"
+                   "  - {id: b, when: 'last(x, 1h) > 5', for: 30s}\n");
+    say(&w, "d1", NULL, 9);
+    pass(&w, 10 * S);
+    say(&w, "d1", NULL, 1);
+    ck_assert_str_eq(told(&w), "OPEN a d1\nCLOSED a d1\n");
+    pass(&w, 10 * S);
+    snprintf(aside, sizeof aside, "%s.aside", server.socket);
+    ck_assert_int_eq(rename(server.socket, aside), 0);
+    w.valkey = NULL; /* the start does not wait for it */
+    world_restart_after(&w, 10 * S);
+    say(&w, "d1", NULL, 9);
+    pass(&w, S);
+    world_restart_after(&w, S);
+    ck_assert_str_eq(told(&w), "");
+    ck_assert_int_eq(rename(aside, server.socket), 0);
+    wait_for_valkey(&w);
+    say_late(&w, (_i == 0 ? 32 : 25) * S, "d1", 9);
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:30.000Z");
+    alert_id_print("a", "acme", "d1", (struct wall){T0 + 30 * S}, id);
+    ck_assert_str_eq(last_told(&w, "alert_id"), id);
+    ck_assert_str_eq(told(&w), "OPEN a d1\n");
+    pass(&w, 8 * S);
+    say(&w, "d1", NULL, 9); /* 10 s behind the other */
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
 static void expect_same(char *expected, char *got)
 {
     size_t same = 0;
@@ -406,6 +457,7 @@ int main(void)
     tcase_add_test(t, test_held_is_unknown_until_the_devices_are_read_back);
     tcase_add_test(t, test_what_is_pending_goes_on_once_the_devices_are_read_back);
     tcase_add_test(t, test_what_was_left_undecided_is_decided_at_its_own_time);
+    tcase_add_loop_test(t, test_an_older_message_lends_its_time_to_nothing, 0, 2);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0, 2);
     suite_add_tcase(suite, t);
     return run_tap(suite);

@@ -271,7 +271,7 @@ void world_end(struct world *w)
 
 /* --- acting --- */
 
-static void add_on(struct world *w, const char *topic, const char *members)
+static void add_at(struct world *w, int64_t at_us, const char *topic, const char *members)
 {
     struct said *m = calloc(1, sizeof *m);
     ck_assert_ptr_nonnull(m);
@@ -279,7 +279,7 @@ static void add_on(struct world *w, const char *topic, const char *members)
     w->said = m;
     snprintf(m->topic, sizeof m->topic, "%s", topic);
     snprintf(m->payload, sizeof m->payload, "{\"ts\":%lld,%s}",
-             (long long)((T0 + w->at_us) / 1000), members);
+             (long long)((T0 + at_us) / 1000), members);
     const struct raw_message raw = {.topic = text_of(m->topic),
                                     .payload = text_of(m->payload),
                                     .arrived = world_now(w).mono,
@@ -287,13 +287,19 @@ static void add_on(struct world *w, const char *topic, const char *members)
     pipeline_add(w->pipeline, &raw);
 }
 
-void add(struct world *w, const char *device, const char *site, double x)
+static void add_value(struct world *w, int64_t at_us, const char *device,
+                      const char *site, double x)
 {
     char topic[128], members[128];
     snprintf(topic, sizeof topic, "t/acme/l1/%s", device);
     snprintf(members, sizeof members, "%s%s%s\"metrics\":{\"x\":%.9g}",
              site ? "\"site\":\"" : "", site ? site : "", site ? "\"," : "", x);
-    add_on(w, topic, members);
+    add_at(w, at_us, topic, members);
+}
+
+void add(struct world *w, const char *device, const char *site, double x)
+{
+    add_value(w, w->at_us, device, site, x);
 }
 
 void apply(struct world *w)
@@ -308,9 +314,15 @@ void say(struct world *w, const char *device, const char *site, double x)
     apply(w);
 }
 
+void say_late(struct world *w, int64_t us, const char *device, double x)
+{
+    add_value(w, w->at_us - us, device, NULL, x);
+    apply(w);
+}
+
 void say_on(struct world *w, const char *topic, const char *members)
 {
-    add_on(w, topic, members);
+    add_at(w, w->at_us, topic, members);
     apply(w);
 }
 

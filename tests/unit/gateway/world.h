@@ -49,6 +49,8 @@ void world_end(struct world *w);
 struct instant world_now(const struct world *w);
 /* One message now, {"x": value} of the device of tenant acme; site: or NULL. */
 void say(struct world *w, const char *device, const char *site, double x);
+/* The same of a reading that is so old, or that comes again. */
+void say_late(struct world *w, int64_t us, const char *device, double x);
 /* Any topic of the form t/{tenant}/{line}/{device}, and members of its payload. */
 void say_on(struct world *w, const char *topic, const char *members);
 /* As say(), to be applied with what comes later. */

@@ -7,6 +7,7 @@ import time
 from rig import Repeating, wait_for
 
 SLOW = {"broker": 0.15, "valkey": 1.0}  # seconds a piece; Valkey: beyond `timeout`
+TRICKLE = {"broker": 0.002, "valkey": 0.005}  # seconds a byte; Valkey: any exchange lasts beyond `timeout`
 BACK_AFTER = 0.3  # seconds into what happens meanwhile (a start, a reload, a stop)
 
 
@@ -32,7 +33,12 @@ class Fault:
     @property
     def passes_readings_on(self):
         """What devices send reaches the gateway meanwhile, sooner or later."""
-        return self.target == "valkey" or isinstance(self, Slow)
+        return self.target == "valkey" or isinstance(self, (Slow, Trickling))
+
+    @property
+    def leaves_broker_mute(self):
+        """The connection to the broker stays open, and nothing comes."""
+        return self.target == "broker" and isinstance(self, (Frozen, Stalled))
 
     def meanwhile(self):
         """Called the moment before what happens meanwhile."""
@@ -94,6 +100,26 @@ class Slow(Fault):
         self.link.heal()
 
 
+class Trickling(Fault):
+    """Bytes go on one by one, both ways."""
+
+    def begin(self):
+        self.link.trickle(TRICKLE[self.target])
+
+    def end(self):
+        self.link.heal()
+
+
+class Stalled(Fault):
+    """Connections stay open and new ones are made, but no byte passes; the server is well, and other clients reach it."""
+
+    def begin(self):
+        self.link.stall()
+
+    def end(self):
+        self.link.heal()
+
+
 class Cutting(Fault):
     """Connections are reset after any number of bytes, again and again: in the middle of packets."""
 
@@ -126,6 +152,7 @@ class Both:
 
     passes_readings_on = property(lambda self: all(f.passes_readings_on for f in self.faults))
     silences_devices = property(lambda self: any(f.silences_devices for f in self.faults))
+    leaves_broker_mute = property(lambda self: any(f.leaves_broker_mute for f in self.faults))
 
     def __init__(self, kind, site):
         self.faults = [kind(site, "broker"), kind(site, "valkey")]
@@ -143,7 +170,8 @@ class Both:
             fault.end()
 
 
-KINDS = {"down": Down, "frozen": Frozen, "slow": Slow, "cutting": Cutting, "refusing": Refusing, "back": Back}
+KINDS = {"down": Down, "frozen": Frozen, "slow": Slow, "trickling": Trickling, "stalled": Stalled, "cutting": Cutting,
+         "refusing": Refusing, "back": Back}
 
 
 def make(site, target, kind):

@@ -1,4 +1,4 @@
-"""{broker, Valkey, both} x {down, frozen, slow, cutting, refusing, back} x {start, run, reload, stop}."""
+"""{broker, Valkey, both} x {down, frozen, slow, trickling, stalled, cutting, refusing, back} x {start, run, reload, stop}."""
 
 import time
 
@@ -7,12 +7,14 @@ from cells import Cell
 from rig import BACK_BOUND, RELOAD_BOUND, START_BOUND, STOP_BOUND, TIMEOUT, wait_for
 
 TARGETS = {"broker": "the broker", "valkey": "Valkey", "both": "both"}
-WORDS = {"down": "down", "frozen": "frozen", "slow": "slow", "cutting": "cutting connections in the middle of packets",
+WORDS = {"down": "down", "frozen": "frozen", "slow": "slow", "trickling": "behind a link that passes bytes one by one",
+         "stalled": "behind a link that stays open and passes nothing", "cutting": "cutting connections in the middle of packets",
          "refusing": "refusing connections", "back": "down, and back meanwhile"}
 
 
 KNOWN_BOUND = 5  # seconds that are enough to see that a cell which cannot hold does not
-HOLD = 5  # seconds of a fault at run, long enough for a keep-alive of 2 s to notice
+HOLD = 5  # seconds of a fault at run
+MUTE_BOUND = 10  # ... until a broker that says nothing is given up: the keep-alive is 2 s
 
 
 def go_on_without_windows(site, fault):
@@ -33,6 +35,8 @@ def at_run(site, fault, plain):
         if plain:
             go_on_without_windows(site, fault)
         wait_for(lambda: time.monotonic() > until, "the fault to last", HOLD + 1)
+        if fault.leaves_broker_mute:
+            site.logged("connection to the broker lost", timeout=MUTE_BOUND - HOLD)
         site.alive()
     fault.end()
     if fault.silences_devices:
@@ -116,9 +120,11 @@ def make(target, kind, moment):
         if moment in ("run", "reload"):
             site.no_descriptor_lost()
 
+    mute = (f"; a broker that says nothing is given up within {MUTE_BOUND} s"
+            if target != "valkey" and kind in ("frozen", "stalled") and moment == "run" else "")
     still = "; rules over windows neither fire nor resolve" if plain and kind != "cutting" and moment != "stop" else ""
     return Cell(group="Servers", name=f"{target}-{kind}-{moment}", what=f"{TARGETS[target]} {WORDS[kind]}",
-                moment=moment, holds=f"{HOLDS[moment][plain]}{still}; {AFTERWARDS}", run=run)
+                moment=moment, holds=f"{HOLDS[moment][plain]}{mute}{still}; {AFTERWARDS}", run=run)
 
 
 CELLS = [make(target, kind, moment) for target in TARGETS for kind in WORDS for moment in MOMENTS]

@@ -12,6 +12,7 @@ class Proxy:
     stall()   bytes stop in both directions, connections stay open
     refuse()  open connections are reset, new ones are closed at once
     delay(s)  every piece waits s seconds
+    trickle(s, of_server)  bytes go on one by one, s seconds apart: of both sides, or of the server
     block(b)  connections whose first bytes have b in them are reset, now and from now on; None: no more
     cut(n)    connections are reset after n more bytes from the server, or from the client (0: now)
     cut_before(f)  the connection is reset in place of the first piece for which f(piece) is true, once
@@ -26,6 +27,7 @@ class Proxy:
         self._left_of_client = False
         self._blocked, self._first, self._before = None, {}, None
         self._alter, self._alter_server = None, False
+        self._trickle, self._trickle_server = 0.0, False
         self._pairs, self._lock = set(), threading.Lock()
         self.accepted = 0
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -50,6 +52,9 @@ class Proxy:
     def delay(self, seconds):
         self._delay = seconds
 
+    def trickle(self, seconds, of_server=False):
+        self._trickle, self._trickle_server = seconds, of_server
+
     def cut(self, after=0, of_client=False):
         if after:
             self._left, self._left_of_client = after, of_client
@@ -64,6 +69,7 @@ class Proxy:
 
     def heal(self):
         self._refusing, self._delay, self._left, self._blocked = False, 0.0, None, None
+        self._trickle = 0.0
         self._before = self._alter = None
         self._stalled.clear()
 
@@ -117,6 +123,7 @@ class Proxy:
 
     def _pass(self, pair):
         client, server = pair
+        waiting = {client: b"", server: b""}  # of each side: read, and to go on byte by byte
         try:
             while True:
                 if self._stalled.is_set():
@@ -124,7 +131,14 @@ class Proxy:
                     if client.fileno() < 0:
                         return
                     continue
-                ready, _, _ = select.select([client, server], [], [], 0.05)
+                if any(waiting.values()):
+                    for source, to in ((client, server), (server, client)):
+                        n = 1 if self._trickle and (source is server or not self._trickle_server) else len(waiting[source])
+                        to.sendall(waiting[source][:n])
+                        waiting[source] = waiting[source][n:]
+                    time.sleep(self._trickle)
+                free = [side for side in pair if not waiting[side]]
+                ready, _, _ = select.select(free, [], [], 0 if any(waiting.values()) else 0.05)
                 for source in ready:
                     data = source.recv(65536)
                     if not data:
@@ -139,6 +153,9 @@ class Proxy:
                     if self._alter is not None and (source is server or not self._alter_server):
                         altered = self._alter(data)
                         data = data if altered is None else altered
+                    if self._trickle:
+                        waiting[source] = data
+                        continue
                     if self._delay:
                         time.sleep(self._delay)
                     while self._stalled.is_set():  # read already, not yet passed on

@@ -576,9 +576,10 @@ def _(site):
 ANSWERS = "Valkey's answers"
 
 
-def answered(name, what, begin, end):
-    @cell(ANSWERS, f"answer-{name}-run", what, "run",
-          f"{PLAIN}; rules over windows neither fire nor resolve; {AFTERWARDS}")
+def answered(name, what, begin, end, besides=""):
+    holds = f"{PLAIN}; rules over windows neither fire nor resolve; {besides}{AFTERWARDS}"
+
+    @cell(ANSWERS, f"answer-{name}-run", what, "run", holds)
     def _(site):
         site.arrange()
         site.before()
@@ -589,6 +590,21 @@ def answered(name, what, begin, end):
             site.plain_alerts_go_on()
             site.alive()
             site.assertEqual(site.alerts.events("avg"), events)
+        end(site)
+        site.whole()
+
+    @cell(ANSWERS, f"answer-{name}-start", what, "start", f"answers within {START_BOUND} s and is ready; {holds}")
+    def _(site):
+        site.arrange()
+        site.before()
+        site.stops_cleanly()
+        begin(site)
+        site.within()
+        site.brink.start(ready=False)
+        site.brink.wait_ready(START_BOUND)
+        site.plain_alerts_go_on()
+        site.alive()
+        site.assertEqual(site.alerts.events("avg"), site.avg_before)
         end(site)
         site.whole()
 
@@ -604,7 +620,7 @@ def no_password_known(site):
 
 def loading(site):
     """A server that reads its file for seconds, and says so meanwhile."""
-    for block in range(40):
+    for block in range(60):
         site.store.client.pipeline([("SET", f"ballast:{block}:{i}", "x") for i in range(100)])
     site.store.kill()
     site.store.spawn(["valkey-server", "--port", str(site.store.port), "--bind", "127.0.0.1", "--unixsocket",
@@ -718,3 +734,54 @@ def _(site):
     site.within()
     site.story.put("firing", *[1] * 20)
     site.whole()
+
+
+@cell(ANSWERS, "answer-garbage-start", "windows and devices' states replaced by garbage while the gateway is down", "start",
+      f"answers within {START_BOUND} s and is ready; the windows begin anew with what comes and no alert opens or closes by it; "
+      "plain alerts are those of an undisturbed run")
+def _(site):
+    site.arrange()
+    site.before()
+    devices = {f"g{i}": garbage for i, garbage in enumerate(GARBAGE.values())}
+    for device in devices:
+        site.story.put(device, 30, 31)
+        site.alerts.take("OPEN", "avg", device)
+    site.stops_cleanly()
+    states = "brink:gw-brink:devices"
+    for device, (command, value) in devices.items():
+        site.store.client("DEL", f"wbuf:acme:avg:{device}")
+        site.store.client(command, f"wbuf:acme:avg:{device}", value)
+        site.assertEqual(site.store.client("HSET", states, f"acme/{device}", value), 0)  # it is there
+        site.story.points[device] = []
+    site.brink.start(ready=False)
+    site.brink.wait_ready(START_BOUND)
+    for device in devices:
+        site.story.put(device, 40, 41)
+    site.settled()
+    site.fence()
+    for device in devices:
+        site.assertEqual(site.alerts.events("avg", device), ["OPEN"], device)
+    site.within()
+    site.whole()
+
+
+@cell(ANSWERS, "answer-eviction-start", "every key evicted while the gateway is down", "start",
+      f"answers within {START_BOUND} s and is ready; the windows begin anew with what comes and no alert opens or closes by it; "
+      "plain alerts are those of an undisturbed run")
+def _(site):
+    site.arrange()
+    site.before()
+    site.stops_cleanly()
+    site.store.client("FLUSHALL")
+    site.story.points.clear()
+    site.brink.start(ready=False)
+    site.brink.wait_ready(START_BOUND)
+    site.story.put("firing", 40, 41)
+    site.story.put("fresh", 50, 60)
+    site.alerts.take("OPEN", "avg", "fresh")
+    site.settled()
+    site.fence()
+    site.assertEqual(site.alerts.events("avg", "firing"), ["OPEN"])
+    site.story.put("firing", 1, 1, 1, 1, 1, 1)
+    site.alerts.take("CLOSED", "avg", "firing")
+    site.settled()

@@ -24,6 +24,7 @@ struct connection {
     redisContext *context;
     redisReplyObjectFunctions functions; /* what builds answers */
     struct connection_facts facts;
+    int64_t timeout_us; /* of each step of connecting */
     char sha[SCRIPT_SHA_BYTES + 1];
 };
 
@@ -188,22 +189,45 @@ static void say_context(char *reason, const redisContext *context)
     say(reason, late ? "timed out" : context->errstr, "");
 }
 
-/* A command's answer, which the caller frees; NULL: none. An error answer is an answer.
- */
-static redisReply *ask(redisContext *context, char *reason, int argc, const char **argv)
+/* Is there still time? By the kernel's clock, as SO_RCVTIMEO is, whatever clock a test
+ * brings. */
+static bool has_time(struct mono deadline)
 {
-    redisReply *r = redisCommandArgv(context, argc, argv, NULL);
-    if (!r) {
+    return clock_system.mono(clock_system.ctx).us < deadline.us;
+}
+
+/* A command's answer, which the caller frees; NULL: none. An error answer is an answer.
+ * The socket's own timeout is that of each read: a server that sends byte by byte would
+ * never be late. */
+static redisReply *ask(struct connection *c, char *reason, int argc, const char **argv)
+{
+    redisContext *context = c->context;
+    struct mono deadline = {clock_system.mono(clock_system.ctx).us + c->timeout_us};
+    void *r = NULL;
+    int sent = 0;
+    int status = redisAppendCommandArgv(context, argc, argv, NULL);
+    while (status == REDIS_OK && !sent && has_time(deadline)) {
+        status = redisBufferWrite(context, &sent);
+    }
+    while (status == REDIS_OK && !r && has_time(deadline)) {
+        status = redisBufferRead(context);
+        if (status == REDIS_OK) {
+            status = redisGetReplyFromReader(context, &r);
+        }
+    }
+    if (status != REDIS_OK) {
         say_context(reason, context);
+    } else if (!r) {
+        say(reason, "timed out", "");
     }
     return r;
 }
 
 /* As ask(), where an error answer is a failure. */
-static enum brink_status demand(redisContext *context, char *reason, int argc,
+static enum brink_status demand(struct connection *c, char *reason, int argc,
                                 const char **argv, redisReply **ret_reply)
 {
-    redisReply *r = ask(context, reason, argc, argv);
+    redisReply *r = ask(c, reason, argc, argv);
     if (!r) {
         return BRINK_E_IO;
     }
@@ -216,11 +240,11 @@ static enum brink_status demand(redisContext *context, char *reason, int argc,
     return BRINK_OK;
 }
 
-static enum brink_status command(redisContext *context, char *reason, int argc,
+static enum brink_status command(struct connection *c, char *reason, int argc,
                                  const char **argv)
 {
     redisReply *r = NULL;
-    enum brink_status status = demand(context, reason, argc, argv, &r);
+    enum brink_status status = demand(c, reason, argc, argv, &r);
     freeReplyObject(r);
     return status;
 }
@@ -273,7 +297,7 @@ static enum brink_status start_tls(const struct connection_target *target,
 #endif
 
 static enum brink_status authenticate(const struct connection_target *target,
-                                      redisContext *context, char *reason)
+                                      struct connection *c, char *reason)
 {
     if (!target->password) {
         return BRINK_OK;
@@ -282,11 +306,11 @@ static enum brink_status authenticate(const struct connection_target *target,
     if (!target->username) {
         argv[1] = target->password;
     }
-    return command(context, reason, target->username ? 3 : 2, argv);
+    return command(c, reason, target->username ? 3 : 2, argv);
 }
 
 static enum brink_status select_database(const struct connection_target *target,
-                                         redisContext *context, char *reason)
+                                         struct connection *c, char *reason)
 {
     if (target->db == 0) {
         return BRINK_OK;
@@ -294,14 +318,14 @@ static enum brink_status select_database(const struct connection_target *target,
     char number[NUMBER_BYTES];
     (void)number_print_plain((double)target->db, number);
     const char *argv[2] = {"SELECT", number};
-    return command(context, reason, 2, argv);
+    return command(c, reason, 2, argv);
 }
 
 static enum brink_status load_script(struct connection *c, char *reason)
 {
     const char *argv[3] = {"SCRIPT", "LOAD", script_source};
     redisReply *r = NULL;
-    enum brink_status status = demand(c->context, reason, 3, argv, &r);
+    enum brink_status status = demand(c, reason, 3, argv, &r);
     if (status) {
         return status;
     }
@@ -319,7 +343,7 @@ static enum brink_status load_script(struct connection *c, char *reason)
 static enum brink_status ask_info(struct connection *c, char *reason)
 {
     const char *argv[1] = {"INFO"};
-    redisReply *r = ask(c->context, reason, 1, argv);
+    redisReply *r = ask(c, reason, 1, argv);
     if (!r) {
         return BRINK_E_IO;
     }
@@ -354,6 +378,7 @@ enum brink_status connection_open(const struct connection_target *target, char *
     if (!c) {
         goto fail;
     }
+    c->timeout_us = target->timeout_us;
     c->context = target->kind == STORE_UNIX
                      ? redisConnectUnixWithTimeout(target->path, timeout)
                      : redisConnectWithTimeout(target->host, target->port, timeout);
@@ -375,8 +400,8 @@ enum brink_status connection_open(const struct connection_target *target, char *
         (void)redisEnableKeepAlive(c->context); /* a help only */
     }
     status = target->tls ? start_tls(target, c->context, reason) : BRINK_OK;
-    status = status ? status : authenticate(target, c->context, reason);
-    status = status ? status : select_database(target, c->context, reason);
+    status = status ? status : authenticate(target, c, reason);
+    status = status ? status : select_database(target, c, reason);
     status = status ? status : load_script(c, reason);
     status = status ? status : ask_info(c, reason);
     status = status ? status : stop_blocking(c->context, reason);

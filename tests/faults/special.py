@@ -665,6 +665,23 @@ def moved(site):
 answered("moved", "-MOVED", moved, lambda site: site.to_store.heal())
 
 
+def bytes_one_by_one(site):
+    site.to_store.trickle(0.1, of_server=True)
+
+
+def given_up(site):
+    def failed():
+        return sum(n for k, n in site.brink.metrics().items() if k.startswith("brink_store_failures_total"))
+
+    before = failed()
+    wait_for(lambda: failed() >= before + 2, "two more attempts to be given up", BACK_BOUND)
+    site.to_store.heal()
+
+
+answered("trickling", "bytes one by one, 0.1 s apart", bytes_one_by_one, given_up,
+         besides="each answer has `timeout` as a whole, those at connecting too; ")
+
+
 @cell(ANSWERS, "answer-noscript-run", "SCRIPT FLUSH, again and again", "run", f"{PLAIN}; {AFTERWARDS}")
 def _(site):
     site.arrange()

@@ -216,6 +216,31 @@ def _(site):
     site.whole()
 
 
+@cell(DISK, "disk-read-only-reload", "read-only", "reload",
+      f"bad rules change nothing, good ones are taken within {RELOAD_BOUND} s; {AFTERWARDS}, and a kill -9 once it can be "
+      "written forgets nothing")
+def _(site):
+    site.arrange()
+    site.before()
+    immutable(site, True)
+    site.addCleanup(lambda: immutable(site, False))
+    site.story.put("filler", 200)
+    site.counted("outbox_failures_total")
+    site.reloads_whole_or_not()
+    site.more_in_force()
+    site.plain_alerts_go_on()
+    site.within()
+    site.settled()
+    immutable(site, False)
+    site.story.put("filler", 5)
+    site.settled()
+    site.logged("outbox written again")
+    site.brink.kill()
+    site.brink.start()
+    site.more_in_force()
+    site.whole()
+
+
 @cell(DISK, "disk-read-only-stop", "read-only", "stop", f"exit status 0 within {STOP_BOUND} s, and what was decided "
       "is delivered")
 def _(site):
@@ -548,6 +573,42 @@ def _(site):
     wait_for(lambda: site.brink.metric("mqtt_connects_total") > connects, "a connection made again", BACK_BOUND)
     site.brink.wait_ready(BACK_BOUND)
     site.within()
+    site.whole()
+
+
+@cell(SESSION, "session-gone-start", "the broker lost it (new disk)", "start",
+      f"subscribes anew and is ready within {START_BOUND} s; afterwards all that is sent is decided")
+def _(site):
+    site.arrange()
+    site.before()
+    site.stops_cleanly()
+    site.broker.stop()
+    for file in site.broker.data.iterdir():
+        file.unlink()
+    site.broker.start()
+    site.reconnect()
+    site.brink.start(ready=False)
+    site.brink.wait_ready(START_BOUND)
+    site.within()
+    site.whole()
+
+
+@cell(SESSION, "session-taken-stop", "another client takes the alerts' client id again and again", "stop",
+      f"exit status 0 within {STOP_BOUND} s; {AFTERWARDS}")
+def _(site):
+    site.arrange()
+    site.before()
+
+    def take():
+        site.broker.client(client_id="brink-gw-brink-alerts", clean=False, expiry=3600).close()
+        return 0.2
+
+    taking = Repeating(take)
+    last(1)
+    site.within_and_taken()
+    site.stops_cleanly()
+    taking.stop()
+    site.brink.start()
     site.whole()
 
 

@@ -77,7 +77,8 @@ class Site(Case):
             "mqtt": {"servers": [f"mqtt://127.0.0.1:{self.to_broker.port}"], "keep_alive": "2s"},
             "store": {"address": f"valkey://127.0.0.1:{self.to_store.port}", "timeout": f"{TIMEOUT * 1000:g}ms"},
         }
-        self.brink = self.gateway(rules or RULES, start=start, config=merge(base, config or {}))
+        self.rules = rules or RULES
+        self.brink = self.gateway(self.rules, start=start, config=merge(base, config or {}))
         self.story = Story(self)
         return self.brink
 
@@ -193,9 +194,9 @@ class Site(Case):
         wait_for(lambda: self.brink.metric("reloads_total", result) > before, f"a reload with {result}", RELOAD_BOUND)
 
     def reloads_whole_or_not(self):
-        self.brink.rules([*RULES, MORE, {"id": "broken", "when": "m >"}])
+        self.brink.rules([*self.rules, MORE, {"id": "broken", "when": "m >"}])
         self.reload(applied=False)
-        self.brink.rules([*RULES, MORE])
+        self.brink.rules([*self.rules, MORE])
         self.reload()
 
     def more_in_force(self):

@@ -384,8 +384,11 @@ class Clock:
             f.write(struct.pack("=qq", int(seconds * 1e6), held))
 
 
+QUIET = {"id": "quiet", "when": "silent(1h)"}  # nobody is, whatever the wall clock says
+
+
 def with_clock(site, add=0, held=False, config=None):
-    site.arrange(start=False, config=config)
+    site.arrange(start=False, config=config, rules=[*RULES, QUIET])
     site.clock = Clock(site, add, held)
     site.brink.environment.update(site.clock.environment)
     if "ASAN_OPTIONS" in site.brink.environment:
@@ -393,20 +396,28 @@ def with_clock(site, add=0, held=False, config=None):
     site.brink.start()
 
 
-def step(site, seconds, held):
-    """A jump by hand back to where arrival times are anyway is nothing to be told."""
+def step(site, seconds, held, at_once=lambda: None):
+    """A jump by hand back to where arrival times are anyway is nothing to be told. at_once: what comes before it is told."""
     told = "system clock was corrected" if held else "system clock jumped"
     before = site.brink.log().count(told)
     site.clock.set(seconds, held)
+    at_once()
     if held or seconds:
         wait_for(lambda: site.brink.log().count(told) > before, told)
+    last(1.5)  # devices are forgotten, and timers looked at, once a second
+
+
+def closed_by_itself(site):
+    return [a for a in site.alerts.all() if "reason" in a or a["rule_id"] == "quiet"]
+
+
+def step_of(seconds, held):
+    years = f"{abs(seconds) / 86400 / 365:g} years {'forward' if seconds > 0 else 'back'}"
+    return f"set {years} {'by a time service' if held else 'by hand'}"
 
 
 def stepped(name, seconds, held, cannot=""):
-    years = f"{abs(seconds) / 86400 / 365:g} years {'forward' if seconds > 0 else 'back'}"
-    whose = "by a time service" if held else "by hand"
-
-    @cell(CLOCK, f"clock-{name}-run", f"set {years} {whose}, then back", "run",
+    @cell(CLOCK, f"clock-{name}-run", f"{step_of(seconds, held)}, then back", "run",
           f"{PLAIN}; no device is forgotten, no alert closes by itself; {AFTERWARDS}", cannot)
     def _(site):
         site.bound = KNOWN_BOUND if cannot else BACK_BOUND
@@ -419,7 +430,7 @@ def stepped(name, seconds, held, cannot=""):
             if add:
                 site.within()
                 site.settled()
-        site.assertEqual([a for a in site.alerts.all() if "reason" in a], [])
+        site.assertEqual(closed_by_itself(site), [])
         site.whole()
 
 
@@ -436,21 +447,36 @@ class Punctual:
     """A device whose clock is right, whatever the gateway's is."""
 
     def __init__(self, site):
-        self.site, self.events = site, []
+        self.site, self.events, self.reasons = site, [], []
 
     def changes(self):
         """Its alert opens, or closes and opens anew, within the bound of any other."""
-        for value in (5, 200) if self.events else (200,):
+        for value in (5, 200) if self.events[-1:] == ["OPEN"] else (200,):
             began = time.monotonic()
             self.site.send("punctual", time.time() - BASE, m=value)
             self.events.append("OPEN" if value > 100 else "CLOSED")
             self.site.alerts.take(self.events[-1], "hot", "punctual")
             self.site.assertLess(time.monotonic() - began, (TIMEOUT + MARGIN) * PATIENCE)
 
+    def open_alerts(self):
+        self.site.fence()
+        last_events = {(a["rule_id"], a["device_id"]): a["event_type"] for a in self.site.alerts.all()}
+        return [which for which, event in last_events.items() if event == "OPEN"]
+
+    def is_forgotten(self, were_open):
+        """As all others are: each of their alerts is closed for that reason."""
+        for rule, device in were_open:
+            wait_for(lambda: self.site.alerts.all(rule, device)[-1].get("reason") == "device_forgotten",
+                     f"{rule} of {device} to be closed")
+            self.reasons.append((rule, device, "device_forgotten"))
+        self.site.alerts.take("CLOSED", "hot", "punctual")
+        self.events.append("CLOSED")
+
     def ends(self):
         self.site.fence()
         self.site.assertEqual(self.site.alerts.events("hot", "punctual"), self.events)
-        self.site.assertEqual([a for a in self.site.alerts.all() if "reason" in a], [])
+        self.site.assertEqual(sorted((a["rule_id"], a["device_id"], a.get("reason")) for a in closed_by_itself(self.site)),
+                              sorted(self.reasons))
         ids = [a["alert_id"] for a in self.site.alerts.all("hot", "punctual")]
         self.site.assertEqual(ids[1::2], ids[0:-1:2])
         self.site.assertEqual(len(set(ids)), len(ids[0::2]))
@@ -470,32 +496,140 @@ def _(site):
     device.ends()
 
 
-@cell(CLOCK, "clock-wrong-start", "10 years behind, corrected later", "start", f"{PLAIN}; {AFTERWARDS}", cannot=JUDGED)
+GO_ON = "alerts without a window go on, each once with one id, before, meanwhile and afterwards"
+DECADE = ("across a restart elapsed time is the wall clock's (SPEC 4.8), so ten years went by for all that can be told: devices "
+          "unheard of for `forget_after` are forgotten and their alerts closed, for that reason (3.7)")
+FORGOTTEN = "devices are forgotten and what was firing is closed, once, for that reason (SPEC 3.7, 4.8); "
+
+
+def wrong_at_start(name, seconds, cannot):
+    what = f"10 years {name}, corrected later"
+    forgets = seconds > 0
+
+    @cell(CLOCK, f"clock-{name}-start", what, "start", f"{PLAIN}; {AFTERWARDS}", cannot)
+    def _(site):
+        site.bound = KNOWN_BOUND
+        with_clock(site)
+        site.before()
+        site.stops_cleanly()
+        site.clock.set(seconds, False)
+        site.brink.start()
+        site.within()
+        site.plain_alerts_go_on(4)
+        step(site, 0, True)
+        site.whole()
+
+    @cell(CLOCK, f"clock-{name}-start-alerts", what, "start", (FORGOTTEN if forgets else "") + GO_ON)
+    def _(site):
+        with_clock(site)
+        site.before()
+        device = Punctual(site)
+        device.changes()
+        were_open = device.open_alerts()
+        site.stops_cleanly()
+        site.clock.set(seconds, False)
+        site.brink.start()
+        if forgets:
+            device.is_forgotten(were_open)
+        device.changes()
+        step(site, 0, True)
+        device.changes()
+        device.ends()
+
+
+wrong_at_start("behind", -YEARS_10, JUDGED)
+wrong_at_start("ahead", YEARS_10, DECADE)
+
+
+RELOADED = (f"bad rules change nothing, good ones are in force within {RELOAD_BOUND} s; {PLAIN}; no device is forgotten, no "
+            "alert closes by itself")
+
+
+def stepped_at_reload(name, seconds, held):
+    @cell(CLOCK, f"clock-{name}-reload", f"{step_of(seconds, held)}, then back", "reload", f"{RELOADED}; {AFTERWARDS}")
+    def _(site):
+        with_clock(site, config={"limits": {"forget_after": "1d"}})
+        site.before()
+
+        def meanwhile():
+            site.reloads_whole_or_not()
+            site.more_in_force()
+            site.plain_alerts_go_on(4)
+
+        step(site, seconds, held, meanwhile)
+        site.within()
+        site.settled()
+        step(site, 0, held, site.reloads_whole_or_not)
+        site.plain_alerts_go_on(4)
+        site.alive()
+        site.assertEqual(closed_by_itself(site), [])
+        site.whole()
+
+
+stepped_at_reload("forward-by-hand", YEARS_10, False)
+stepped_at_reload("back-by-hand", -YEARS_10, False)
+stepped_at_reload("forward-held", YEARS_10, True)
+
+
+@cell(CLOCK, "clock-back-held-reload", f"{step_of(-YEARS_10, True)}, then right again", "reload",
+      f"bad rules change nothing, good ones are taken within {RELOAD_BOUND} s; alerts without a window go on, each once with "
+      "one id; no device is forgotten, no alert closes by itself")
 def _(site):
-    site.bound = KNOWN_BOUND
-    with_clock(site)
+    with_clock(site, config={"limits": {"forget_after": "1d"}})
     site.before()
-    site.stops_cleanly()
-    site.clock.set(-YEARS_10, False)
-    site.brink.start()
-    site.within()
-    site.plain_alerts_go_on(4)
-    step(site, 0, True)
-    site.whole()
+    device = Punctual(site)
+    device.changes()
+
+    def meanwhile():
+        site.reloads_whole_or_not()
+        device.changes()
+
+    for add in (-YEARS_10, 0):
+        step(site, add, True, meanwhile)
+        device.changes()
+    device.ends()
 
 
-@cell(CLOCK, "clock-wrong-start-alerts", "10 years behind, corrected later", "start",
-      "alerts without a window go on, each once with one id, before, meanwhile and afterwards")
+def stepped_at_stop(name, seconds, held):
+    @cell(CLOCK, f"clock-{name}-stop", f"{step_of(seconds, held)}, right again at the next start", "stop",
+          f"exit status 0 within {STOP_BOUND} s; no device is forgotten or silent, no alert closes by itself; {AFTERWARDS}")
+    def _(site):
+        with_clock(site)
+        site.before()
+        site.story.put("said once", 1)
+        site.clock.set(seconds, held)  # it may have been noticed at the stop, or not
+        site.stops_cleanly()
+        site.clock.set(0, held)
+        site.brink.start()
+        step(site, seconds, held)
+        site.within_and_taken()
+        site.stops_cleanly()
+        site.clock.set(0, held)
+        site.brink.start()
+        last(1.5)
+        site.whole()
+        site.assertEqual(closed_by_itself(site), [])
+
+
+stepped_at_stop("forward-by-hand", YEARS_10, False)
+stepped_at_stop("back-by-hand", -YEARS_10, False)
+stepped_at_stop("forward-held", YEARS_10, True)
+
+
+@cell(CLOCK, "clock-back-held-stop", f"{step_of(-YEARS_10, True)}, right again at the next start", "stop",
+      f"exit status 0 within {STOP_BOUND} s; at the start {FORGOTTEN}{GO_ON}")
 def _(site):
     with_clock(site)
     site.before()
     device = Punctual(site)
     device.changes()
-    site.stops_cleanly()
-    site.clock.set(-YEARS_10, False)
-    site.brink.start()
+    step(site, -YEARS_10, True)
     device.changes()
-    step(site, 0, True)
+    were_open = device.open_alerts()
+    site.stops_cleanly()
+    site.clock.set(0, True)
+    site.brink.start()
+    device.is_forgotten(were_open)
     device.changes()
     device.ends()
 

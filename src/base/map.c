@@ -1,5 +1,6 @@
 #include "base/map.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -93,18 +94,23 @@ void map_finish(struct map *m)
     }
 }
 
-static struct map_slot *find(const struct map *m, struct text key, uint64_t hash)
+static bool is_of(const struct map_slot *slot, struct text key, uint32_t hash)
+{
+    return slot->hash == hash && text_equal((struct text){slot->key, slot->key_n}, key);
+}
+
+static struct map_slot *find(const struct map *m, struct text key, uint32_t hash)
 {
     if (m->cap == 0) {
         return NULL;
     }
-    for (size_t i = (size_t)hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
+    for (size_t i = hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
         struct map_slot *slot = &m->slots[i];
         if (!slot->value) {
-            if (!slot->key.p) {
+            if (!slot->key) {
                 return NULL;
             }
-        } else if (slot->hash == hash && text_equal(slot->key, key)) {
+        } else if (is_of(slot, key, hash)) {
             return slot;
         }
     }
@@ -112,7 +118,7 @@ static struct map_slot *find(const struct map *m, struct text key, uint64_t hash
 
 void *map_get_hashed(const struct map *m, struct text key, uint64_t hash)
 {
-    struct map_slot *slot = find(m, key, hash);
+    struct map_slot *slot = find(m, key, (uint32_t)hash);
     return slot ? slot->value : NULL;
 }
 
@@ -122,13 +128,13 @@ void *map_get(const struct map *m, struct text key)
 }
 
 /* Puts what is not in the map yet into a slot that was never used. */
-static void insert(struct map *m, struct text key, void *value, uint64_t hash)
+static void insert(struct map *m, struct map_slot slot)
 {
-    size_t i = (size_t)hash & (m->cap - 1);
-    while (m->slots[i].value || m->slots[i].key.p) {
+    size_t i = slot.hash & (m->cap - 1);
+    while (m->slots[i].value || m->slots[i].key) {
         i = (i + 1) & (m->cap - 1);
     }
-    m->slots[i] = (struct map_slot){.key = key, .value = value, .hash = hash};
+    m->slots[i] = slot;
     m->n++;
     m->used++;
 }
@@ -138,7 +144,7 @@ static void insert(struct map *m, struct text key, void *value, uint64_t hash)
 static enum brink_status grow(struct map *m)
 {
     size_t cap = m->cap == 0 ? FIRST_CAP : m->n >= m->cap / 2 ? m->cap * 2 : m->cap;
-    if (cap < m->cap) {
+    if (cap < m->cap || cap - 1 > UINT32_MAX) { /* by more the hash does not tell apart */
         return BRINK_E_NOMEM;
     }
     struct map larger = {.slots = calloc(cap, sizeof *larger.slots), .cap = cap};
@@ -147,7 +153,7 @@ static enum brink_status grow(struct map *m)
     }
     for (size_t i = 0; i < m->cap; i++) {
         if (m->slots[i].value) {
-            insert(&larger, m->slots[i].key, m->slots[i].value, m->slots[i].hash);
+            insert(&larger, m->slots[i]);
         }
     }
     free(m->slots);
@@ -157,10 +163,13 @@ static enum brink_status grow(struct map *m)
 
 enum brink_status map_put(struct map *m, struct text key, void *value)
 {
-    uint64_t hash = map_hash(key);
+    uint32_t hash = (uint32_t)map_hash(key);
     struct map_slot *slot = find(m, key, hash);
+    if (key.n > UINT32_MAX) {
+        return BRINK_E_NOMEM;
+    }
     if (slot) {
-        slot->key = key; /* the old one may be a field of the value that goes */
+        slot->key = key.p; /* the old one may be a field of the value that goes */
         slot->value = value;
         return BRINK_OK;
     }
@@ -170,26 +179,26 @@ enum brink_status map_put(struct map *m, struct text key, void *value)
             return status;
         }
     }
-    insert(m, key, value, hash);
+    insert(m, (struct map_slot){key.p, value, (uint32_t)key.n, hash});
     return BRINK_OK;
 }
 
 void *map_remove(struct map *m, struct text key)
 {
-    struct map_slot *slot = find(m, key, map_hash(key));
+    struct map_slot *slot = find(m, key, (uint32_t)map_hash(key));
     if (!slot) {
         return NULL;
     }
     void *value = slot->value;
-    *slot = (struct map_slot){.key = {removed, 0}};
+    *slot = (struct map_slot){.key = removed};
     m->n--;
     /* Removed slots at the end of a run hold nothing together: they are free again. */
     size_t mask = m->cap - 1;
     size_t i = (size_t)(slot - m->slots);
     const struct map_slot *next = &m->slots[(i + 1) & mask];
-    if (!next->value && !next->key.p) {
-        while (!m->slots[i].value && m->slots[i].key.p) {
-            m->slots[i].key.p = NULL;
+    if (!next->value && !next->key) {
+        while (!m->slots[i].value && m->slots[i].key) {
+            m->slots[i].key = NULL;
             m->used--;
             i = (i - 1) & mask;
         }

@@ -11,10 +11,11 @@
 #include "base/status.h"
 #include "base/text.h"
 
+/* Kept small, there are up to three for each entry: a key may have 4 GiB at most. */
 struct map_slot {
-    struct text key;
+    const char *key;
     void *value; /* NULL: never used or removed */
-    uint64_t hash;
+    uint32_t key_n, hash;
 };
 
 struct map {
@@ -29,7 +30,7 @@ uint64_t map_hash(struct text key);
 void map_finish(struct map *m); /* frees the slots, not the values */
 void *map_get(const struct map *m, struct text key);
 void *map_get_hashed(const struct map *m, struct text key, uint64_t hash);
-/* Adds or replaces; value must not be NULL. E_NOMEM. */
+/* Adds or replaces; value must not be NULL. E_NOMEM, also of more than 2^32 slots. */
 enum brink_status map_put(struct map *m, struct text key, void *value) BRINK_MUST_CHECK;
 void *map_remove(struct map *m, struct text key); /* the value, or NULL */
 /* Not drawn but fixed, for a run that must come out the same each time; before the first

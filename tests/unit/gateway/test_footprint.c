@@ -10,10 +10,11 @@
 #define MANY 2500
 
 /* Bounds, in bytes; what was measured is printed and stands in docs/PERFORMANCE.md. */
-#define DEVICE_MAX 800 /* with one threshold rule */
-#define RULE_MAX 240   /* another one for it */
-#define WINDOW_MAX 650 /* that rule over a window instead, with three readings in it */
-#define ENTRY_MAX 6    /* each further reading */
+#define DEVICE_MAX 800   /* with one threshold rule */
+#define RULE_MAX 240     /* another one for it */
+#define WINDOW_MAX 650   /* that rule over a window instead, with three readings in it */
+#define ENTRY_MAX 6      /* each further reading */
+#define TYPICAL_MAX 2000 /* a threshold rule, and one over a window of 60 readings */
 
 static double held_bytes(void)
 {
@@ -64,10 +65,13 @@ START_TEST(test_bytes_a_device_a_rule_a_window_and_an_entry)
     double two = each("rules: [{id: a, when: x > 100}, {id: b, when: x > 200}]", 3);
     double window = each("rules: [{id: a, when: 'avg(x, 5m) > 100'}]", 3);
     double longer = each("rules: [{id: a, when: 'avg(x, 5m) > 100'}]", 323);
+    double typical =
+        each("rules: [{id: a, when: 'avg(x, 60s) > 100'}, {id: b, when: x > 200}]", 60);
     bounded("a device with a threshold rule", one, DEVICE_MAX);
     bounded("a further threshold rule for it", two - one, RULE_MAX);
     bounded("more for a window of three readings", window - one, WINDOW_MAX);
     bounded("each further reading", (longer - window) / 320, ENTRY_MAX);
+    bounded("a device with two rules, one over 60 readings", typical, TYPICAL_MAX);
 }
 END_TEST
 

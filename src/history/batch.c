@@ -26,10 +26,11 @@ enum brink_status series_new(struct history *h, struct text key,
                              const struct window_spec *spec, void *user,
                              struct series **ret_series)
 {
-    if (key.n > UINT32_MAX) {
+    if (key.n > UINT16_MAX) {
         return BRINK_E_LIMIT;
     }
-    struct series *s = calloc(1, sizeof *s + key.n);
+    size_t bytes = offsetof(struct series, key) + key.n;
+    struct series *s = calloc(1, bytes > sizeof *s ? bytes : sizeof *s);
     struct window *w = s ? window_new(spec) : NULL;
     if (!w) {
         free(s);
@@ -39,10 +40,9 @@ enum brink_status series_new(struct history *h, struct text key,
     s->window = w;
     s->spec = spec;
     s->user = user;
-    s->ttl_ms = history_ttl_us(spec) / US_PER_MS;
     s->unconfirmed_from = INT64_MAX;
     s->staged_first = s->staged_last = -1;
-    s->key_n = (uint32_t)key.n;
+    s->key_n = (uint16_t)key.n;
     memcpy(s->key, key.p, key.n);
     link_init(&s->due);
     link_init(&s->changed);

@@ -166,10 +166,11 @@ static void put_calls(struct history *h)
             }
             bytes += op->text_n;
             struct text text = {h->texts.p ? h->texts.p + op->text_at : "", op->text_n};
-            keys[n++] = (struct script_key){.key = {op->s->key, op->s->key_n},
-                                            .guard = &op->s->guard,
-                                            .text = text,
-                                            .ttl_ms = op->s->ttl_ms};
+            keys[n++] =
+                (struct script_key){.key = {op->s->key, op->s->key_n},
+                                    .guard = &op->s->guard,
+                                    .text = text,
+                                    .ttl_ms = history_ttl_us(op->s->spec) / US_PER_MS};
         }
         if (!add_call(h, first, n)) {
             return;

@@ -64,14 +64,13 @@ enum {
     S_OPEN = 1 << 7, /* in the present exchange, not settled */
 };
 
-/* One a rule, metric and device, so it is kept small: 208 bytes and the key. */
+/* One a rule, metric and device, so it is kept small: 196 bytes and the key. */
 struct series {
     struct history *h;
     struct window *window;
     const struct window_spec *spec;
     void *user;
     struct link all, due, changed;
-    int64_t ttl_ms;
     int64_t unconfirmed_from; /* time of the oldest reading not yet written; INT64_MAX:
                                  none */
     int64_t restart_newest;   /* the newest of the list that ended; INT64_MIN: any */
@@ -80,7 +79,7 @@ struct series {
     uint32_t pending; /* readings not yet written */
     uint32_t run;     /* the server (history.run) that last confirmed */
     int32_t staged_first, staged_last; /* of the batch; -1: none */
-    uint32_t key_n;
+    uint16_t key_n;
     uint8_t flags, form;
     struct script_guard guard;
     char key[];

@@ -75,7 +75,7 @@ void describe(const struct pipeline *p, const struct instance *i, struct alert_f
     const struct rule *r = i->rule;
     *f = (struct alert_facts){
         .alert_type = r->type_name,
-        .tenant = i->device->tenant,
+        .tenant = i->device->owner->name,
         .device = i->device->id,
         .site = i->device->site,
         .rule = r->id,

@@ -29,7 +29,8 @@ static struct mute_cause *find_inhibitor(struct pipeline *p, const struct instan
     for (size_t k = 0; role && !found && k < role->n_targets; k++) {
         struct text values[INHIBIT_EQUAL_MAX];
         values_of(i, role->targets[k], values);
-        found = inhibition_find(in, role->targets[k], text_of(i->device->tenant), values);
+        found = inhibition_find(in, role->targets[k], text_of(i->device->owner->name),
+                                values);
     }
     return found ? &found->cause : NULL;
 }
@@ -37,7 +38,7 @@ static struct mute_cause *find_inhibitor(struct pipeline *p, const struct instan
 struct mute_cause *find_cause(struct pipeline *p, const struct instance *i)
 {
     const struct mute_subject subject = {
-        .tenant = text_of(i->device->tenant),
+        .tenant = text_of(i->device->owner->name),
         .site = text_of(i->device->site),
         .device = text_of(i->device->id),
         .rule = text_of(i->rule->id),
@@ -55,7 +56,7 @@ void mark_source(struct pipeline *p, struct instance *i)
     for (size_t k = 0; role && !i->marks && k < role->n_sources; k++) {
         struct text values[INHIBIT_EQUAL_MAX];
         values_of(i, role->sources[k], values);
-        if (inhibition_mark(in, role->sources[k], text_of(i->device->tenant), values,
+        if (inhibition_mark(in, role->sources[k], text_of(i->device->owner->name), values,
                             &i->marks) != BRINK_OK) {
             log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
                         "no memory to note what an alert explains",

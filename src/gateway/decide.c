@@ -19,7 +19,7 @@ void store_state(struct pipeline *p, struct instance *i)
     if (keep) {
         alert_state_print(i, p->now, &p->text);
     }
-    p->sink.state(p->sink.ctx, text_of(i->rule->id), text_of(i->device->tenant),
+    p->sink.state(p->sink.ctx, text_of(i->rule->id), text_of(i->device->owner->name),
                   text_of(i->device->id), buffer_view(&p->text));
     i->stored = keep;
 }
@@ -117,8 +117,8 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
     if (!same_state(&before, &i->alert)) {
         store_state(p, i);
         if (n > 0 && events[0] == ALERT_OPEN && r->cooldown_us > 0) {
-            history_put_cooldown(p->history, text_of(i->device->tenant), text_of(r->id),
-                                 text_of(i->device->id), r->cooldown_us);
+            history_put_cooldown(p->history, text_of(i->device->owner->name),
+                                 text_of(r->id), text_of(i->device->id), r->cooldown_us);
         }
     }
     schedule(p, i);

@@ -183,7 +183,7 @@ void first_metric_settle(struct pipeline *p, struct instance *i)
     struct first_metric *f = map_get(&p->firsts, text_of(i->rule->id));
     i->renewing = false;
     if (f && f->changed && add_renewed(f, text_of(i->device->field))) {
-        put_renewed(p, f, text_of(i->device->tenant), text_of(i->device->id), true);
+        put_renewed(p, f, text_of(i->device->owner->name), text_of(i->device->id), true);
     }
 }
 
@@ -194,7 +194,7 @@ void first_metrics_forget(struct pipeline *p, const struct device *device)
         char *field =
             f->renewed.n > 0 ? map_remove(&f->renewed, text_of(device->field)) : NULL;
         if (field) {
-            put_renewed(p, f, text_of(device->tenant), text_of(device->id), false);
+            put_renewed(p, f, text_of(device->owner->name), text_of(device->id), false);
             free(field);
         }
     }

@@ -87,7 +87,8 @@ static enum brink_status find_firing(const struct pipeline *p,
         return BRINK_E_RANGE;
     }
     char id[ALERT_ID_BYTES];
-    alert_id_print(i->rule->id, i->device->tenant, i->device->id, i->alert.onset, id);
+    alert_id_print(i->rule->id, i->device->owner->name, i->device->id, i->alert.onset,
+                   id);
     if (order->alert_id.n > 0 && !text_equal(order->alert_id, text_of(id))) {
         *ret_why = "that alert has ended, another one is firing in its place";
         return BRINK_E_STATE;
@@ -178,7 +179,7 @@ static void name_cause(const struct mute_cause *cause, const struct instance *i,
         m->name = i->ack->by;
         break;
     case MUTE_STORM:
-        m->name = i->device->tenant;
+        m->name = i->device->owner->name;
         m->until.us = ((const struct storm *)(const void *)cause)->timer.due;
         break;
     }

@@ -444,7 +444,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     for (uint32_t v = 0; v < s->n_values; v++) {
         says_new = apply_value(p, &p->values[s->first_value + v], m, silence) || says_new;
     }
-    for (uint32_t k = 0; device->n_silent > 0 && k < device->n_instances; k++) {
+    for (uint32_t k = 0; device->has_silent && k < device->n_instances; k++) {
         if (device->instances[k]->rule->has_silent) {
             touch(p, device->instances[k]);
         }
@@ -558,7 +558,7 @@ void pipeline_each_alert(const struct pipeline *p,
         for (uint32_t k = 0; k < device->n_instances; k++) {
             const struct instance *x = device->instances[k];
             if (x->alert.phase != ALERT_INACTIVE) {
-                visit(ctx, text_of(x->rule->id), text_of(device->tenant),
+                visit(ctx, text_of(x->rule->id), text_of(device->owner->name),
                       text_of(device->id), &x->alert, device_now(device, now));
             }
         }

@@ -170,7 +170,7 @@ bool storm_restore(struct pipeline *p, struct text name, struct text tenant,
 struct storm *storm_of(struct pipeline *p, const struct instance *i)
 {
     struct storms *storms = &p->gate.storms;
-    struct text tenant = text_of(i->device->tenant);
+    struct text tenant = text_of(i->device->owner->name);
     struct storm *s = storms->limit.alerts > 0 ? storms_find(storms, tenant) : NULL;
     if (s || storms->limit.alerts == 0) {
         return s;

@@ -223,7 +223,7 @@ struct series *open_series(void *ctx, struct instance *user, size_t metric)
     const struct rule_metric *m = &r->metrics[metric];
     struct series *s = NULL;
     buffer_clear(&p->window_key);
-    history_key(&p->window_key, text_of(user->device->tenant), text_of(r->id),
+    history_key(&p->window_key, text_of(user->device->owner->name), text_of(r->id),
                 text_of(user->device->id),
                 m->is_first_series ? (struct text){0} : text_of(m->name));
     if (!buffer_ok(&p->window_key) || series_new(p->history, buffer_view(&p->window_key),
@@ -265,7 +265,7 @@ static void sweep(struct pipeline *p)
         if (p->now.mono.us - device->seen.us >= forget) {
             log_event(LOG_LEVEL_INFO,
                       "device unheard of for limits.forget_after, forgetting it",
-                      LOG_S("tenant", device->tenant), LOG_S("device", device->id));
+                      LOG_S("tenant", device->owner->name), LOG_S("device", device->id));
             history_put_device(p->history, text_of(device->field), TEXT(""));
             first_metrics_forget(p, device);
             devices_remove(&p->devices, device, "device_forgotten");

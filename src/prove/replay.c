@@ -119,7 +119,7 @@ static void sink_evaluated(void *ctx, const struct rule *rule,
 {
     struct replay *r = ctx;
     if (is_wanted_now(r) && is_wanted_rule(r, text_of(rule->id)) &&
-        is_wanted_device(r, text_of(device->tenant), text_of(device->id))) {
+        is_wanted_device(r, text_of(device->owner->name), text_of(device->id))) {
         r->out_of_memory = r->out_of_memory || !summary_evaluated(r->summary, rule, e);
     }
 }

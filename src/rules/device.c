@@ -211,12 +211,12 @@ static enum brink_status rebind(struct devices *d, struct device *device)
 {
     struct instance **old = device->instances, **instances = NULL;
     uint32_t n_old = device->n_instances, n = 0, cap = 0;
-    struct text tenant = text_of(device->tenant), id = text_of(device->id);
+    struct text tenant = text_of(device->owner->name), id = text_of(device->id);
     struct text site = text_of(device->site);
     enum brink_status status = BRINK_OK;
     device->timers.tie = timers_by_rule;
     device->longest_us = 0;
-    device->n_silent = 0;
+    device->has_silent = false;
     for (size_t k = 0; k < d->rules->n_rules; k++) {
         struct rule *rule = d->rules->rules[k];
         if (!scope_covers(&rule->scope, tenant, site, id)) {
@@ -252,7 +252,7 @@ static enum brink_status rebind(struct devices *d, struct device *device)
             continue;
         }
         instances[n++] = made;
-        device->n_silent += rule->has_silent;
+        device->has_silent = device->has_silent || rule->has_silent;
         device->longest_us =
             rule->longest_us > device->longest_us ? rule->longest_us : device->longest_us;
     }
@@ -344,7 +344,8 @@ static void drop_instances(struct devices *d, struct device *device)
     free(device->uses);
     device->instances = NULL;
     device->uses = NULL;
-    device->n_instances = device->n_uses = device->n_silent = 0;
+    device->n_instances = 0;
+    device->has_silent = false;
     for (uint32_t c = 0; c < device->n_cells; c++) {
         device->cells[c].n_uses = 0;
     }
@@ -397,8 +398,7 @@ enum brink_status devices_set_rules(struct devices *d, struct ruleset *rules)
 
 /* --- the registry --- */
 
-static size_t field_print(struct text tenant, struct text id,
-                          char out[2 * ID_BYTES_MAX + 1])
+static size_t field_print(struct text tenant, struct text id, char *out)
 {
     size_t n = 0;
     memcpy(out, tenant.p, tenant.n);
@@ -455,7 +455,6 @@ static void device_free(struct devices *d, struct device *device)
     free(device->uses);
     free(device->instances);
     free(device->site);
-    free(device->field); /* tenant and id stand in the same piece */
     free(device);
 }
 
@@ -480,21 +479,15 @@ struct device *devices_get(struct devices *d, struct text tenant, struct text id
         return NULL;
     }
     size_t n = tenant.n + 1 + id.n;
-    device = calloc(1, sizeof *device);
-    char *piece = device ? calloc(1, n + 1 + n + 1) : NULL;
-    if (!piece) {
-        free(device);
+    device = calloc(1, sizeof *device + n + 1);
+    if (!device) {
         leave_tenant(d, owner);
         return NULL;
     }
     device->owner = owner;
     owner->n_devices++;
-    device->field = piece;
-    field_print(tenant, id, piece);
-    device->tenant = piece + n + 1;
-    memcpy(device->tenant, tenant.p, tenant.n);
-    device->id = device->tenant + tenant.n + 1;
-    memcpy(device->id, id.p, id.n);
+    field_print(tenant, id, device->field);
+    device->id = device->field + tenant.n + 1;
     device->newest.us = device->seen.us = INT64_MIN;
     device->seen_us = silence_now(&d->silence, now);
     if (map_put(&d->by_field, (struct text){device->field, n}, device) != BRINK_OK) {

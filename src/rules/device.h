@@ -120,37 +120,39 @@ struct tenant {
     char name[];
 };
 
+/* There may be many, so it is kept small: 184 bytes, and its field. */
 struct device {
     struct tenant *owner;
-    char *tenant, *id;
+    const char *id; /* the end of `field` */
     struct rate rate;
     struct heap_item timer; /* when the first of its timers is due: monotonic us */
     struct heap timers;     /* of its instances, on its timeline */
     char *site;             /* NULL: never said */
     struct device_label *labels;
-    uint32_t n_labels;
-    char *field;        /* "tenant/device", the key in the registry and in Valkey */
     struct wall newest; /* time of its newest reading; INT64_MIN: none yet */
     struct mono newest_arrived;
-    struct mono seen;       /* arrival of its last message, perhaps before this process
-                               began; INT64_MIN: not known */
-    int64_t seen_us;        /* silence clock then */
-    struct mono back_since; /* SPEC 4.4: everything is older since then */
-    uint32_t back_count;
-    bool bound, dirty;
-    bool heard;       /* a message came in this run */
-    bool restored;    /* its line was read: another is older, or the same */
-    bool has_reading; /* its timeline is its readings', no longer the arrival of
-                                  heartbeats */
-    bool by_arrival;  /* `newest` is an arrival, not a time that it said itself */
-    bool lists_ahead; /* not bound: what is stored is of a clock since set back */
+    struct mono seen;          /* arrival of its last message, perhaps before this process
+                                  began; INT64_MIN: not known */
+    int64_t seen_us;           /* silence clock then */
+    struct mono back_since;    /* SPEC 4.4: everything is older since then */
     struct device *dirty_next; /* in one of the lists of those to be saved */
     struct cell *cells;        /* by metric, rising */
-    uint32_t n_cells, n_instances, n_uses, n_silent;
     struct instance **instances;
     struct use *uses;
     int64_t longest_us; /* of the windows of its rules */
     struct sequence *sequences;
+    uint32_t back_count;
+    uint32_t n_cells, n_instances;
+    uint8_t n_labels; /* at most TOPIC_LABELS_MAX */
+    bool bound : 1, dirty : 1;
+    bool heard : 1;       /* a message came in this run */
+    bool restored : 1;    /* its line was read: another is older, or the same */
+    bool has_reading : 1; /* its timeline is its readings', no longer the arrival of
+                             heartbeats */
+    bool by_arrival : 1;  /* `newest` is an arrival, not a time that it said itself */
+    bool lists_ahead : 1; /* not bound: what is stored is of a clock since set back */
+    bool has_silent : 1;  /* one of its rules has silent() */
+    char field[];         /* "tenant/device", the key in the registry and in Valkey */
 };
 
 /* Time during which the gateway was subscribed (SPEC 4.8): runs only between

@@ -14,7 +14,9 @@ struct heap_item {
 };
 
 struct heap {
-    struct heap_item **items; /* items[0] unused */
+    /* items[0] unused. May be the owner's memory, where `cap` is one more than there will
+     * ever be items: then it does not grow, and is not for heap_finish(). */
+    struct heap_item **items;
     uint32_t n, cap;
     /* Of two that are due together: below 0, the first goes first. NULL: as it comes. */
     int (*tie)(const struct heap_item *a, const struct heap_item *b);

@@ -150,18 +150,19 @@ static bool stage_value(struct pipeline *p, const struct message *m,
                         struct device *device, const struct metric_value *v)
 {
     struct cell *cell = device_cell(device, v->metric);
-    if (!cell || cell->n_uses == 0) {
+    uint32_t n_uses = 0;
+    const struct use *uses = cell ? cell_uses(device, cell, &n_uses) : NULL;
+    if (n_uses == 0) {
         return true;
     }
     if (!reserve(&p->values, &p->cap_values, p->n_values, 1, sizeof *p->values) ||
-        !reserve(&p->touches, &p->cap_touches, p->n_touches, cell->n_uses,
+        !reserve(&p->touches, &p->cap_touches, p->n_touches, n_uses,
                  sizeof *p->touches)) {
         return false;
     }
     p->values[p->n_values++] =
-        (struct staged_value){cell, v->value, (uint32_t)p->n_touches, cell->n_uses};
-    for (uint32_t u = 0; u < cell->n_uses; u++) {
-        const struct use *use = &device->uses[cell->first_use + u];
+        (struct staged_value){cell, v->value, (uint32_t)p->n_touches, n_uses};
+    for (const struct use *use = uses; use < uses + n_uses; use++) {
         struct instance *i = device->instances[use->instance];
         struct series *s = i->series[use->metric];
         int staged =

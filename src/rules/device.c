@@ -114,12 +114,6 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
 
 /* --- binding --- */
 
-static int cell_order(const void *a, const void *b)
-{
-    uint32_t x = ((const struct cell *)a)->metric, y = ((const struct cell *)b)->metric;
-    return x < y ? -1 : x > y;
-}
-
 struct cell *device_cell(const struct device *device, uint32_t metric)
 {
     uint32_t low = 0, high = device->n_cells;
@@ -136,66 +130,140 @@ struct cell *device_cell(const struct device *device, uint32_t metric)
                : NULL;
 }
 
-/* Lists the cells that the instances use, with values carried over from the old ones, and
- * for each cell the instances that use it. */
-static bool make_cells(struct device *device)
+/* The rules that cover a device, and the metrics that they name. */
+struct cover {
+    struct rule **rules;
+    uint32_t *metrics; /* rising, each once */
+    uint32_t n_rules, n_metrics, n_uses;
+};
+
+static int number_order(const void *a, const void *b)
 {
-    size_t n = 0;
-    for (uint32_t i = 0; i < device->n_instances; i++) {
-        n += device->instances[i]->rule->n_metrics;
-    }
-    struct cell *cells = calloc(n ? n : 1, sizeof *cells);
-    struct use *uses = calloc(n ? n : 1, sizeof *uses);
-    if (!cells || !uses) {
-        free(cells);
-        free(uses);
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static bool cover_list_metrics(struct cover *c)
+{
+    c->metrics = malloc((c->n_uses ? c->n_uses : 1) * sizeof *c->metrics);
+    if (!c->metrics) {
         return false;
     }
-    struct device fresh = {.cells = cells};
-    n = 0;
-    for (uint32_t i = 0; i < device->n_instances; i++) {
-        const struct rule *r = device->instances[i]->rule;
-        for (size_t m = 0; m < r->n_metrics; m++) {
-            cells[n++].metric = r->metrics[m].number;
+    size_t n = 0;
+    for (uint32_t k = 0; k < c->n_rules; k++) {
+        for (size_t m = 0; m < c->rules[k]->n_metrics; m++) {
+            c->metrics[n++] = c->rules[k]->metrics[m].number;
         }
     }
-    qsort(cells, n, sizeof *cells, cell_order);
+    qsort(c->metrics, n, sizeof *c->metrics, number_order);
     for (size_t i = 0; i < n; i++) {
-        if (fresh.n_cells == 0 || cells[fresh.n_cells - 1].metric != cells[i].metric) {
-            cells[fresh.n_cells++].metric = cells[i].metric;
+        if (c->n_metrics == 0 || c->metrics[c->n_metrics - 1] != c->metrics[i]) {
+            c->metrics[c->n_metrics++] = c->metrics[i];
         }
-        cells[fresh.n_cells - 1].n_uses++;
     }
-    for (uint32_t c = 0, first = 0; c < fresh.n_cells; c++) {
-        cells[c].first_use = first;
-        first += cells[c].n_uses;
-        cells[c].n_uses = 0;
-        cells[c].seen_us = device->seen_us;
+    return true;
+}
+
+static void cover_finish(struct cover *c)
+{
+    free(c->rules);
+    free(c->metrics);
+}
+
+/* False: out of memory; then it is empty. */
+static bool cover_find(const struct ruleset *rules, const struct device *device,
+                       struct cover *ret)
+{
+    struct text tenant = text_of(device->owner->name), id = text_of(device->id);
+    struct text site = text_of(device->site);
+    struct cover c = {0};
+    uint32_t cap = 0;
+    *ret = c;
+    for (size_t k = 0; k < rules->n_rules; k++) {
+        struct rule *rule = rules->rules[k];
+        if (!scope_covers(&rule->scope, tenant, site, id)) {
+            continue;
+        }
+        if (c.n_rules == cap) {
+            cap = cap ? cap * 2 : 8;
+            struct rule **grown = realloc(c.rules, cap * sizeof(struct rule *));
+            if (!grown) {
+                cover_finish(&c);
+                return false;
+            }
+            c.rules = grown;
+        }
+        c.rules[c.n_rules++] = rule;
+        c.n_uses += rule->n_metrics;
     }
+    if (!cover_list_metrics(&c)) {
+        cover_finish(&c);
+        return false;
+    }
+    *ret = c;
+    return true;
+}
+
+/* A block (struct device) for what covers it, with cells that no rule uses yet. NULL: out
+ * of memory. */
+static struct cell *block_new(const struct cover *c)
+{
+    size_t bytes =
+        c->n_metrics * sizeof(struct cell) + c->n_rules * sizeof(struct instance *) +
+        c->n_uses * sizeof(struct use) + (c->n_rules + 1) * sizeof(struct heap_item *);
+    struct cell *cells = calloc(1, bytes);
+    for (uint32_t k = 0; cells && k < c->n_metrics; k++) {
+        cells[k].metric = c->metrics[k];
+    }
+    return cells;
+}
+
+/* Enters into the cells what uses them, and what the old ones knew. */
+static void fill_cells(struct device *device, const struct cell *old, uint32_t n_old)
+{
+    struct use *uses = device_uses(device);
+    uint32_t n = 0;
     for (uint32_t i = 0; i < device->n_instances; i++) {
         const struct rule *r = device->instances[i]->rule;
         for (size_t m = 0; m < r->n_metrics; m++) {
-            struct cell *c = device_cell(&fresh, r->metrics[m].number);
-            uses[c->first_use + c->n_uses++] = (struct use){i, (uint32_t)m};
+            device_cell(device, r->metrics[m].number)->first_use++;
         }
     }
     for (uint32_t c = 0; c < device->n_cells; c++) {
-        struct cell *to = device_cell(&fresh, device->cells[c].metric);
-        if (to) {
-            to->known = device->cells[c].known;
-            to->value = device->cells[c].value;
-            to->at = device->cells[c].at;
-            to->seen_us = device->cells[c].seen_us;
+        n += device->cells[c].first_use;            /* how many it has */
+        device->cells[c].first_use = n & INT32_MAX; /* for now, behind the last of them */
+        device->cells[c].seen_us = device->seen_us;
+    }
+    for (uint32_t i = device->n_instances; i-- > 0;) {
+        const struct rule *r = device->instances[i]->rule;
+        for (size_t m = r->n_metrics; m-- > 0;) {
+            struct cell *c = device_cell(device, r->metrics[m].number);
+            uses[--c->first_use] = (struct use){i, (uint32_t)m};
         }
     }
-    free(device->cells);
-    free(device->uses);
-    struct cell *trimmed =
-        realloc(cells, (fresh.n_cells ? fresh.n_cells : 1) * sizeof *cells);
-    device->cells = trimmed ? trimmed : cells;
-    device->n_cells = fresh.n_cells;
-    device->uses = uses;
-    return true;
+    device->n_uses = n;
+    for (uint32_t c = 0; c < n_old; c++) {
+        struct cell *to = device_cell(device, old[c].metric);
+        if (to) {
+            to->known = old[c].known;
+            to->value = old[c].value;
+            to->at = old[c].at;
+            to->seen_us = old[c].seen_us;
+        }
+    }
+}
+
+/* Takes the timers over into the block, which has room for one of each instance: arming
+ * one cannot fail. */
+static void move_timers(struct device *device)
+{
+    struct heap *h = &device->timers;
+    struct heap_item **room = (void *)(device_uses(device) + device->n_uses);
+    for (uint32_t i = 1; i <= h->n; i++) {
+        room[i] = h->items[i];
+    }
+    *h = (struct heap){
+        .items = room, .n = h->n, .cap = device->n_instances + 1, .tie = timers_by_rule};
 }
 
 static const char *reason_gone(const struct devices *d, const struct rule *r)
@@ -207,46 +275,53 @@ static const char *reason_gone(const struct devices *d, const struct rule *r)
                                                         : "rule_removed";
 }
 
-static enum brink_status rebind(struct devices *d, struct device *device)
+/* The old instance of the rule moves over; that of the rule as it was leaves what it has.
+ * NULL: out of memory. */
+static struct instance *take_over(struct devices *d, struct device *device,
+                                  struct rule *rule, struct instance **old,
+                                  uint32_t n_old)
 {
-    struct instance **old = device->instances, **instances = NULL;
-    uint32_t n_old = device->n_instances, n = 0, cap = 0;
-    struct text tenant = text_of(device->owner->name), id = text_of(device->id);
-    struct text site = text_of(device->site);
-    enum brink_status status = BRINK_OK;
-    device->timers.tie = timers_by_rule;
-    device->longest_us = 0;
-    device->has_silent = false;
-    for (size_t k = 0; k < d->rules->n_rules; k++) {
-        struct rule *rule = d->rules->rules[k];
-        if (!scope_covers(&rule->scope, tenant, site, id)) {
+    for (uint32_t i = 0; i < n_old; i++) {
+        struct instance *was = old[i], *made = was;
+        if (!was || (was->rule != rule && strcmp(was->rule->id, rule->id) != 0)) {
             continue;
         }
-        if (n == cap) {
-            cap = cap ? cap * 2 : 2;
-            struct instance **grown = realloc(instances, cap * sizeof(struct instance *));
-            if (!grown) {
-                status = BRINK_E_NOMEM;
-                break;
+        old[i] = NULL;
+        if (was->rule != rule) {
+            made = instance_new(d, device, rule);
+            if (made) {
+                inherit(d, made, was);
             }
-            instances = grown;
+            d->hooks->replaced(d->hooks->ctx, made, was);
+            instance_free(d, was);
         }
-        struct instance *made = NULL;
-        for (uint32_t i = 0; i < n_old && !made; i++) {
-            if (old[i] && old[i]->rule == rule) {
-                made = old[i];
-                old[i] = NULL;
-            } else if (old[i] && strcmp(old[i]->rule->id, rule->id) == 0) {
-                made = instance_new(d, device, rule);
-                if (made) {
-                    inherit(d, made, old[i]);
-                }
-                d->hooks->replaced(d->hooks->ctx, made, old[i]);
-                instance_free(d, old[i]);
-                old[i] = NULL;
-            }
+        if (made) {
+            return made;
         }
-        made = made ? made : instance_new(d, device, rule);
+    }
+    return instance_new(d, device, rule);
+}
+
+static enum brink_status rebind(struct devices *d, struct device *device)
+{
+    struct instance **old = device->instances;
+    struct cell *old_cells = device->cells;
+    uint32_t n_old = device->n_instances, n_old_cells = device->n_cells, n = 0;
+    enum brink_status status = BRINK_OK;
+    struct cover cover;
+    bool found = cover_find(d->rules, device, &cover);
+    struct cell *cells = found ? block_new(&cover) : NULL;
+    if (!cells) { /* what it has stays until there is memory */
+        cover_finish(&cover);
+        device->bound = false;
+        return BRINK_E_NOMEM;
+    }
+    struct instance **instances = (void *)(cells + cover.n_metrics);
+    device->longest_us = 0;
+    device->has_silent = false;
+    for (uint32_t k = 0; k < cover.n_rules; k++) {
+        struct rule *rule = cover.rules[k];
+        struct instance *made = take_over(d, device, rule, old, n_old);
         if (!made) {
             status = BRINK_E_NOMEM;
             continue;
@@ -262,12 +337,17 @@ static enum brink_status rebind(struct devices *d, struct device *device)
             instance_free(d, old[i]);
         }
     }
-    free(old);
+    device->cells = cells;
+    device->n_cells = cover.n_metrics;
     device->instances = instances;
     device->n_instances = n;
     device->bound = true;
     device->lists_ahead = false;
-    return make_cells(device) ? status : BRINK_E_NOMEM;
+    fill_cells(device, old_cells, n_old_cells);
+    move_timers(device);
+    free(old_cells); /* with it what stood behind them */
+    cover_finish(&cover);
+    return status;
 }
 
 enum brink_status device_bind(struct devices *d, struct device *device)
@@ -333,22 +413,32 @@ enum brink_status device_set_label(struct device *device, struct text name,
     return BRINK_OK;
 }
 
+/* What stands behind the cells is not needed any more. */
+static void cut_block(struct device *device)
+{
+    if (device->n_cells == 0) {
+        free(device->cells);
+        device->cells = NULL;
+        return;
+    }
+    struct cell *kept = realloc(device->cells, device->n_cells * sizeof *kept);
+    device->cells = kept ? kept : device->cells;
+}
+
 static void drop_instances(struct devices *d, struct device *device)
 {
     for (uint32_t i = 0; i < device->n_instances; i++) {
         instance_free(d, device->instances[i]);
     }
     heap_remove(&d->timers, &device->timer);
-    heap_finish(&device->timers);
-    free(device->instances);
-    free(device->uses);
-    device->instances = NULL;
-    device->uses = NULL;
-    device->n_instances = 0;
-    device->has_silent = false;
     for (uint32_t c = 0; c < device->n_cells; c++) {
-        device->cells[c].n_uses = 0;
+        device->cells[c].first_use = 0;
     }
+    cut_block(device);
+    device->timers = (struct heap){0};
+    device->instances = NULL;
+    device->n_instances = device->n_uses = 0;
+    device->has_silent = false;
     device->bound = false;
 }
 
@@ -451,9 +541,7 @@ static void device_free(struct devices *d, struct device *device)
         free(device->labels[i].value);
     }
     free(device->labels);
-    free(device->cells);
-    free(device->uses);
-    free(device->instances);
+    free(device->cells); /* the block */
     free(device->site);
     free(device);
 }

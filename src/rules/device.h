@@ -11,6 +11,7 @@
 #ifndef BRINK_RULES_DEVICE_H
 #define BRINK_RULES_DEVICE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,13 +63,14 @@ struct device_label {
 /* The latest value of one metric of a device. */
 struct cell {
     uint32_t metric;
-    bool known;
+    uint32_t first_use : 31; /* cell_uses() */
+    bool known : 1;
     double value;
     struct wall
         at; /* of the value; unknown: nothing older than this is taken for the latest */
-    int64_t seen_us;            /* silence clock when a reading of it last came */
-    uint32_t first_use, n_uses; /* into device->uses */
+    int64_t seen_us; /* silence clock when a reading of it last came */
 };
+static_assert(sizeof(struct cell) == 32, "there may be many");
 
 struct use {
     uint32_t instance, metric; /* device->instances[], rule->metrics[] */
@@ -136,13 +138,14 @@ struct device {
     int64_t seen_us;           /* silence clock then */
     struct mono back_since;    /* SPEC 4.4: everything is older since then */
     struct device *dirty_next; /* in one of the lists of those to be saved */
-    struct cell *cells;        /* by metric, rising */
+    /* One block: the cells, by metric, rising; while it is bound, behind them the
+     * instances, what the cells are used for, and room for a timer of each instance. */
+    struct cell *cells;
     struct instance **instances;
-    struct use *uses;
     int64_t longest_us; /* of the windows of its rules */
     struct sequence *sequences;
     uint32_t back_count;
-    uint32_t n_cells, n_instances;
+    uint32_t n_cells, n_instances, n_uses;
     uint8_t n_labels; /* at most TOPIC_LABELS_MAX */
     bool bound : 1, dirty : 1;
     bool heard : 1;       /* a message came in this run */
@@ -154,6 +157,20 @@ struct device {
     bool has_silent : 1;  /* one of its rules has silent() */
     char field[];         /* "tenant/device", the key in the registry and in Valkey */
 };
+
+/* Of all its cells, in their order; while it is bound. */
+static inline struct use *device_uses(const struct device *device)
+{
+    return (void *)(device->instances + device->n_instances);
+}
+/* What uses the cell, *ret_n of them; NULL: nothing does. */
+static inline const struct use *cell_uses(const struct device *device,
+                                          const struct cell *cell, uint32_t *ret_n)
+{
+    bool last = cell + 1 == device->cells + device->n_cells;
+    *ret_n = (last ? device->n_uses : cell[1].first_use) - cell->first_use;
+    return *ret_n > 0 ? device_uses(device) + cell->first_use : NULL;
+}
 
 /* Time during which the gateway was subscribed (SPEC 4.8): runs only between
  * silence_start and silence_stop. */

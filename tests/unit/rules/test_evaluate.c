@@ -78,8 +78,9 @@ static void reading(const char *metric, int64_t second, double value)
         cell->at = p.at;
     }
     cell->seen_us = second * S;
-    for (uint32_t u = 0; u < cell->n_uses; u++) {
-        const struct use *use = &device->uses[cell->first_use + u];
+    uint32_t n_uses;
+    const struct use *uses = cell_uses(device, cell, &n_uses);
+    for (const struct use *use = uses; use < uses + n_uses; use++) {
         struct series *s = device->instances[use->instance]->series[use->metric];
         if (s) {
             (void)window_push(s->window, p, NULL, NULL);

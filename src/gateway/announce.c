@@ -143,6 +143,13 @@ static void note_retained(struct pipeline *p, struct text topic, bool closed,
     }
 }
 
+void announce_of(struct pipeline *p, const struct alert_facts *f, struct instance *i)
+{
+    char *retained = instance_retained(i);
+    announce(p, f, i->device, &retained);
+    (void)instance_set_retained(i, retained); /* without memory as without a copy of it */
+}
+
 void announce(struct pipeline *p, const struct alert_facts *f,
               const struct device *device, char **retained)
 {

@@ -48,16 +48,22 @@ struct mute_cause *find_cause(struct pipeline *p, const struct instance *i)
     return m ? &m->cause : s ? &s->cause : find_inhibitor(p, i);
 }
 
+static bool is_marked(const struct instance *i)
+{
+    return i->firing && i->firing->marks;
+}
+
 /* It fires: it holds back what it explains. */
 void mark_source(struct pipeline *p, struct instance *i)
 {
     struct inhibition *in = &p->gate.plan.inhibition;
     const struct inhibit_role *role = inhibition_role(in, text_of(i->rule->id));
-    for (size_t k = 0; role && !i->marks && k < role->n_sources; k++) {
+    for (size_t k = 0; role && !is_marked(i) && k < role->n_sources; k++) {
+        struct firing *f = instance_firing(i);
         struct text values[INHIBIT_EQUAL_MAX];
         values_of(i, role->sources[k], values);
-        if (inhibition_mark(in, role->sources[k], text_of(i->device->owner->name), values,
-                            &i->marks) != BRINK_OK) {
+        if (!f || inhibition_mark(in, role->sources[k], text_of(i->device->owner->name),
+                                  values, &f->marks) != BRINK_OK) {
             log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
                         "no memory to note what an alert explains",
                         LOG_S("rule", i->rule->id), LOG_S("device", i->device->id));
@@ -67,8 +73,8 @@ void mark_source(struct pipeline *p, struct instance *i)
 
 void unmark_source(struct pipeline *p, struct instance *i)
 {
-    while (i->marks) {
-        struct inhibitor *last = inhibition_unmark(&i->marks);
+    while (is_marked(i)) {
+        struct inhibitor *last = inhibition_unmark(&i->firing->marks);
         if (last) {
             gate_end(p, &last->cause);
         }

@@ -104,11 +104,14 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
             f.severity = before.escalated ? r->escalate_to : r->severity;
             f.reason = input.no_data ? "no_data" : NULL;
         }
-        announce(p, &f, i->device, &i->retained);
+        announce_of(p, &f, i);
     }
     if (i->alert.phase == ALERT_INACTIVE && i->alert.cooldown_until.us != 0 &&
         i->alert.cooldown_until.us <= m->now.us) {
         i->alert.cooldown_until.us = 0;
+    }
+    if (i->alert.phase != ALERT_FIRING) {
+        instance_cool(i);
     }
     bool known = p->devices_loaded || i->device->heard || i->device->restored;
     if (!m->by_reading && known) {
@@ -144,11 +147,12 @@ void pull_timers(struct pipeline *p, struct device *device)
     }
 }
 
-/* Its places among the timers: for due_wall, and a monotonic time. */
+/* Its places among the timers: for due_wall, and a monotonic time at which silence is. */
 static void place_timers(struct pipeline *p, struct instance *i, int64_t at)
 {
+    struct silence_timer *silence = instance_silence(i);
     if (!no_later(&i->device->timers, &i->timer, i->due_wall) ||
-        !no_later(&p->devices.silences, &i->silence, at)) {
+        (silence && !no_later(&p->devices.silences, &silence->place, at))) {
         log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
                     "no memory for a timer, ignoring it", LOG_S("rule", i->rule->id),
                     LOG_S("device", i->device->id));
@@ -173,11 +177,14 @@ static void schedule_after(struct pipeline *p, struct instance *i, struct wall a
         i->due_wall = due < i->due_wall ? due : i->due_wall;
         i->due_wall = device_time.us < i->due_wall ? i->due_wall : device_time.us;
     }
-    i->due_silence = instance_silence_due(i, after_silence_us);
-    i->due_silence = silence < i->due_silence ? i->due_silence : silence;
-
-    bool runs = i->due_silence != INT64_MAX && p->devices.silence.runs;
-    int64_t at = runs ? now.us + (i->due_silence - silence) : INT64_MAX;
+    struct silence_timer *timer = instance_silence(i);
+    int64_t at = INT64_MAX;
+    if (timer) {
+        timer->due = instance_silence_due(i, after_silence_us);
+        timer->due = silence < timer->due ? timer->due : silence;
+        bool runs = timer->due != INT64_MAX && p->devices.silence.runs;
+        at = runs ? now.us + (timer->due - silence) : INT64_MAX;
+    }
     place_timers(p, i, at);
 }
 
@@ -220,7 +227,7 @@ void close_leaving(struct pipeline *p, struct instance *i, const char *reason)
         f.event = ALERT_CLOSED;
         f.event_at = f.now = device_now(i->device, p->now.mono);
         f.reason = reason;
-        announce(p, &f, i->device, &i->retained);
+        announce_of(p, &f, i);
     }
     i->alert = (struct alert_state){0};
     store_state(p, i);

@@ -89,6 +89,8 @@ void describe_event(const struct pipeline *p, const struct instance *i,
 /* device: NULL when it is not known any more. retained: of the alert; kept up to date. */
 void announce(struct pipeline *p, const struct alert_facts *f,
               const struct device *device, char **retained);
+/* Of an instance's alert. */
+void announce_of(struct pipeline *p, const struct alert_facts *f, struct instance *i);
 
 /* decide.c */
 void decide(struct pipeline *p, struct instance *i, const struct moment *m);

@@ -69,8 +69,9 @@ static void drop_marks(struct pipeline *p)
     struct device *device;
     for (size_t at = 0; (device = map_next(&p->devices.by_field, &at));) {
         for (uint32_t k = 0; k < device->n_instances; k++) {
-            while (device->instances[k]->marks) {
-                (void)inhibition_unmark(&device->instances[k]->marks);
+            struct firing *f = device->instances[k]->firing;
+            while (f && f->marks) {
+                (void)inhibition_unmark(&f->marks);
             }
         }
     }
@@ -107,8 +108,9 @@ static void count_held_back(enum mute_kind kind)
 
 struct instance *instance_of_withheld(struct heap_item *withheld)
 {
-    return (struct instance *)(void *)((char *)withheld -
-                                       offsetof(struct instance, withheld));
+    const struct firing *f =
+        (const void *)((char *)withheld - offsetof(struct firing, withheld));
+    return f->instance;
 }
 
 /* False: no memory. Better told than lost. */
@@ -117,14 +119,15 @@ static bool withhold(struct pipeline *p, struct instance *i, struct mute_cause *
     uint64_t was = i->alert.withheld, place = was ? was : p->gate.serial + 1;
     i->alert.withheld = place;
     int64_t order = cause->kind == MUTE_STORM ? storm_place(i) : (int64_t)place;
-    if (heap_set(&cause->withheld, &i->withheld, order) != BRINK_OK) {
+    struct firing *f = instance_firing(i);
+    if (!f || heap_set(&cause->withheld, &f->withheld, order) != BRINK_OK) {
         i->alert.withheld = was;
         log_limited(&p->limit_memory, p->now.mono, LOG_LEVEL_ERROR,
                     "no memory to hold an alert back, publishing it",
                     LOG_S("rule", i->rule->id), LOG_S("device", i->device->id));
         return false;
     }
-    i->muted_by = cause;
+    f->muted_by = cause;
     p->gate.n_withheld[cause->kind]++;
     i->alert.waits = cause->kind == MUTE_STORM;
     p->gate.serial = place > p->gate.serial ? place : p->gate.serial;
@@ -133,10 +136,11 @@ static bool withhold(struct pipeline *p, struct instance *i, struct mute_cause *
 
 static void let_go(struct pipeline *p, struct instance *i)
 {
-    if (i->muted_by) {
-        heap_remove(&i->muted_by->withheld, &i->withheld);
-        p->gate.n_withheld[i->muted_by->kind]--;
-        i->muted_by = NULL;
+    struct mute_cause *cause = instance_muted_by(i);
+    if (cause) {
+        heap_remove(&cause->withheld, &i->firing->withheld);
+        p->gate.n_withheld[cause->kind]--;
+        i->firing->muted_by = NULL;
     }
 }
 
@@ -153,15 +157,15 @@ void gate_forget(struct pipeline *p, struct instance *i)
 {
     let_go(p, i);
     unmark_source(p, i);
-    free(i->ack);
-    i->ack = NULL;
+    (void)instance_set_ack(i, NULL);
 }
 
 /* --- events --- */
 
 struct mute_cause *gate_cause_of_next(struct pipeline *p, const struct instance *i)
 {
-    return i->alert.published && i->ack ? &p->gate.acknowledged : find_cause(p, i);
+    return i->alert.published && instance_ack(i) ? &p->gate.acknowledged
+                                                 : find_cause(p, i);
 }
 
 /* Nothing mutes it: does its tenant's budget let it pass? The cause that it does not, or
@@ -183,8 +187,9 @@ static void note(struct pipeline *p, const struct instance *i, struct mute_cause
 /* It waits for room, and grew more severe meanwhile. */
 static void move_ahead(struct instance *i)
 {
-    if (i->muted_by && i->muted_by->kind == MUTE_STORM) {
-        (void)!heap_set(&i->muted_by->withheld, &i->withheld, storm_place(i));
+    struct mute_cause *cause = instance_muted_by(i);
+    if (cause && cause->kind == MUTE_STORM) { /* a move cannot fail */
+        (void)!heap_set(&cause->withheld, &i->firing->withheld, storm_place(i));
     }
 }
 
@@ -198,12 +203,13 @@ bool gate_passes(struct pipeline *p, struct instance *i, enum alert_event_type e
     if (event == ALERT_OPEN) {
         mark_source(p, i);
     }
-    struct mute_cause *cause = i->muted_by ? i->muted_by : gate_cause_of_next(p, i);
+    struct mute_cause *muted_by = instance_muted_by(i);
+    struct mute_cause *cause = muted_by ? muted_by : gate_cause_of_next(p, i);
     cause = cause ? cause : ask_storm(p, i);
     bool passes = !cause;
     if (event == ALERT_REPEATED) {
         i->alert.trigger_count -= !passes; /* counts what is told */
-    } else if (i->muted_by) {
+    } else if (muted_by) {
         move_ahead(i);
     } else if (cause) {
         passes = !withhold(p, i, cause);
@@ -223,9 +229,9 @@ static void look(struct pipeline *p, struct instance *i, const struct moment *m,
     struct held held[RULE_HELD_MAX];
     size_t bytes = i->rule->n_held * sizeof *held;
     int64_t unknown_us = i->unknown_us;
-    memcpy(held, i->held, bytes);
+    memcpy(held, instance_held(i), bytes);
     instance_evaluate(&p->devices, i, m, ret);
-    memcpy(i->held, held, bytes);
+    memcpy(instance_held(i), held, bytes);
     i->unknown_us = unknown_us;
 }
 
@@ -243,7 +249,7 @@ static void tell(struct pipeline *p, struct instance *i)
     struct alert_facts f;
     look(p, i, &m, &e);
     describe_event(p, i, &e, event, m.now, &f);
-    announce(p, &f, i->device, &i->retained);
+    announce_of(p, &f, i);
     if (event == ALERT_OPEN) {
         i->alert.published = true;
         i->alert.published_at = m.now; /* from here `repeat` counts */
@@ -281,7 +287,7 @@ void gate_release(struct pipeline *p, struct instance *i)
 
 void gate_reconsider(struct pipeline *p, struct instance *i)
 {
-    if (i->muted_by) {
+    if (instance_muted_by(i)) {
         gate_release(p, i);
     }
 }
@@ -338,7 +344,7 @@ void gate_look_again(struct pipeline *p, struct device *device)
         next = NULL;
         for (uint32_t k = 0; k < device->n_instances; k++) {
             struct instance *i = device->instances[k];
-            bool later = i->muted_by && i->alert.withheld > place;
+            bool later = instance_muted_by(i) && i->alert.withheld > place;
             next =
                 later && (!next || i->alert.withheld < next->alert.withheld) ? i : next;
         }
@@ -371,7 +377,7 @@ static size_t orphans(struct pipeline *p, struct instance **into)
                 continue;
             }
             mark_source(p, i);
-            if (i->muted_by || (i->alert.published && i->alert.withheld == 0)) {
+            if (instance_muted_by(i) || (i->alert.published && i->alert.withheld == 0)) {
                 continue;
             }
             p->gate.serial =

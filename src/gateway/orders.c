@@ -114,12 +114,10 @@ enum brink_status pipeline_acknowledge(struct pipeline *p,
     }
     struct acknowledgement *ack =
         acknowledgement_new(p->gate.at.wall, order->by, order->comment);
-    if (!ack) {
+    if (!ack || !instance_set_ack(i, ack)) {
         *ret_why = "out of memory";
         return BRINK_E_NOMEM;
     }
-    free(i->ack);
-    i->ack = ack;
     store_state(p, i);
     commit(p);
     log_event(LOG_LEVEL_INFO, "alert acknowledged", LOG_T("tenant", order->tenant),
@@ -135,15 +133,14 @@ enum brink_status pipeline_withdraw(struct pipeline *p,
     struct instance *i = NULL;
     begin(p, now);
     enum brink_status status = find_firing(p, order, ret_why, &i);
-    if (status == BRINK_OK && !i->ack) {
+    if (status == BRINK_OK && !instance_ack(i)) {
         *ret_why = "it is not acknowledged";
         status = BRINK_E_RANGE;
     }
     if (status) {
         return status;
     }
-    free(i->ack);
-    i->ack = NULL;
+    (void)instance_set_ack(i, NULL);
     store_state(p, i);
     gate_reconsider(p, i);
     commit(p);
@@ -176,7 +173,7 @@ static void name_cause(const struct mute_cause *cause, const struct instance *i,
         m->name = ((const struct inhibitor *)(const void *)cause)->entry->source.s;
         break;
     case MUTE_ACKNOWLEDGED:
-        m->name = i->ack->by;
+        m->name = instance_ack(i)->by;
         break;
     case MUTE_STORM:
         m->name = i->device->owner->name;
@@ -196,10 +193,11 @@ enum brink_status pipeline_muting(struct pipeline *p, struct text tenant,
     *ret_muting = (struct muting){
         .firing = i->alert.phase == ALERT_FIRING,
         .published = i->alert.published,
-        .withheld = i->muted_by != NULL,
-        .ack = i->ack,
+        .withheld = instance_muted_by(i) != NULL,
+        .ack = instance_ack(i),
     };
-    const struct mute_cause *cause = i->muted_by ? i->muted_by : gate_cause_of_next(p, i);
+    const struct mute_cause *cause = instance_muted_by(i);
+    cause = cause ? cause : gate_cause_of_next(p, i);
     if (cause) {
         name_cause(cause, i, ret_muting);
     }

@@ -16,8 +16,9 @@ static const struct window *window_of(const struct series *s)
 
 static void replaced(void *ctx, struct instance *to, struct instance *from)
 {
-    (void)to; /* the reload looks at all that is withheld anew */
-    gate_forget(ctx, from);
+    if (!to) { /* else the reload looks at all that is withheld anew */
+        gate_forget(ctx, from);
+    }
 }
 
 static void leaving(void *ctx, struct instance *i, const char *reason)
@@ -282,17 +283,11 @@ static enum staging stage_message(struct pipeline *p, const struct message *m)
 
 static void touch(struct pipeline *p, struct instance *i)
 {
-    if (i->touched != p->serial &&
+    if (!i->touched &&
         reserve(&p->touched, &p->cap_touched, p->n_touched, 1, sizeof *p->touched)) {
-        i->touched = p->serial;
+        i->touched = true;
         p->touched[p->n_touched++] = i;
     }
-}
-
-/* Can hearing a metric alone, whatever it says, change the rule's outcome? */
-static bool minds_silence(const struct rule *r)
-{
-    return r->n_silences > 0 || r->no_data_after_us > 0;
 }
 
 /* Enters one value; the instances for which it changed something are touched. A
@@ -334,7 +329,7 @@ static bool apply_value(struct pipeline *p, const struct staged_value *v,
         struct instance *i = touches[t].instance;
         /* A run that was killed may have written a reading without deciding on it: the
          * first reading after a start is looked at even if it is held already. */
-        if (!i->evaluated || (!redelivered && (!late || minds_silence(i->rule)))) {
+        if (!i->evaluated || (!redelivered && (!late || rule_minds_silence(i->rule)))) {
             touch(p, i);
         }
     }
@@ -462,6 +457,7 @@ static void apply_message(struct pipeline *p, const struct staged_message *s)
     }
     for (size_t t = 0; t < p->n_touched; t++) {
         struct instance *i = p->touched[t];
+        i->touched = false;
         if (!i->decided || (!i->evaluated && (behind || !says_new))) {
             decide_at_newest(p, i, moment);
         } else {

@@ -66,7 +66,7 @@ static void want_windows(struct instance *i)
     const struct rule *r = i->rule;
     bool held = false;
     for (size_t h = 0; h < r->n_held; h++) {
-        held = held || i->held[h].onset.us != 0;
+        held = held || instance_held(i)[h].onset.us != 0;
     }
     for (size_t m = 0; m < r->n_metrics; m++) {
         bool counts = false;

@@ -14,6 +14,7 @@
 #define SWEEP_LEAST 16
 #define ADVANCES_MAX                                                                     \
     64 /* evaluations of one rule by time alone in a gap between two readings */
+static_assert(ADVANCES_MAX <= UINT8_MAX, "instance.advances takes it");
 
 /* --- timers --- */
 
@@ -60,7 +61,8 @@ static bool is_unread(const struct pipeline *p, const struct instance *i)
 /* Nor is anything held to be silent before what the broker queued is taken. */
 static bool must_wait(const struct pipeline *p, const struct instance *i, struct mono now)
 {
-    bool by_silence = i->due_silence <= silence_now(&p->devices.silence, now);
+    const struct silence_timer *silence = instance_silence(i);
+    bool by_silence = silence && silence->due <= silence_now(&p->devices.silence, now);
     return (by_silence && !drained(p, now)) || is_unread(p, i);
 }
 
@@ -104,11 +106,12 @@ static struct instance *first_by_silence(struct pipeline *p, struct mono now,
     struct heap_item *first;
     while ((first = heap_first(silences)) && first->due <= now.us) {
         struct instance *i = instance_of_silence(first);
-        if (i->due_silence == INT64_MAX || !p->devices.silence.runs) {
+        int64_t due = instance_silence(i)->due;
+        if (due == INT64_MAX || !p->devices.silence.runs) {
             heap_remove(silences, first);
             continue;
         }
-        ret_due->us = now.us + (i->due_silence - silence_now(&p->devices.silence, now));
+        ret_due->us = now.us + (due - silence_now(&p->devices.silence, now));
         if (ret_due->us > first->due) {
             (void)!heap_set(silences, first, ret_due->us);
         } else if (must_wait(p, i, now)) {
@@ -136,7 +139,7 @@ void run_timers(struct pipeline *p, struct mono now, size_t most)
         if (silent && (!i || !is_before(i, due, silent, due_by_silence))) {
             i = silent;
             due = due_by_silence;
-            heap_remove(&p->devices.silences, &i->silence);
+            heap_remove(&p->devices.silences, &instance_silence(i)->place);
         } else if (i) {
             heap_remove(&i->device->timers, &i->timer);
         } else {
@@ -157,12 +160,15 @@ void advance_device(struct pipeline *p, struct device *device, struct wall to)
 {
     struct instance *i;
     while ((i = device_first_due(device)) && i->timer.due < to.us) {
-        i->advances = i->gap == (uint32_t)p->serial ? i->advances + 1 : 1;
-        i->gap = (uint32_t)p->serial;
-        if (i->advances > ADVANCES_MAX || is_unread(p, i)) {
+        if (i->gap != (uint32_t)p->serial) {
+            i->gap = (uint32_t)p->serial;
+            i->advances = 0;
+        }
+        if (i->advances == ADVANCES_MAX || is_unread(p, i)) {
             postpone(i, to); /* at once, when the reading is in */
             continue;
         }
+        i->advances++;
         struct instant kept = p->now;
         struct mono at = device_moment(device, (struct wall){i->due_wall});
         struct moment m = {

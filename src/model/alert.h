@@ -14,7 +14,12 @@
 enum alert_phase { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
 
 struct alert_state {
-    enum alert_phase phase;
+    enum alert_phase phase : 8;
+    bool complete : 1;  /* PENDING: `for` is over, only the cooldown holds it */
+    bool published : 1; /* FIRING: its OPEN went out */
+    bool waits : 1;     /* withheld for want of room in its tenant's budget */
+    bool escalated : 1;
+    bool degraded : 1;          /* decided from memory while Valkey was away (SPEC 5.5) */
     uint32_t trigger_count;     /* OPEN is the first, each REPEATED one more */
     struct wall onset;          /* since when the condition is true (PENDING, FIRING) */
     struct wall unknown_since;  /* it turned unknown then; time spent so does not count */
@@ -24,11 +29,6 @@ struct alert_state {
     struct wall published_at;   /* FIRING: the last OPEN or REPEATED */
     uint64_t withheld; /* FIRING: an OPEN, or of a published alert an ESCALATED, is held
                           back: its place among all that are (SPEC 6.5); 0: none is */
-    bool complete;     /* PENDING: `for` is over, only the cooldown holds it */
-    bool published;    /* FIRING: its OPEN went out */
-    bool waits;        /* withheld for want of room in its tenant's budget */
-    bool escalated;
-    bool degraded; /* decided from memory while Valkey was away (SPEC 5.5) */
 };
 
 /* Somebody looks after it: while it lasts, it is neither repeated nor escalated

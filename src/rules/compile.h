@@ -71,6 +71,12 @@ struct rule {
     bool remembers; /* its outcome depends on more than the message at hand */
 };
 
+/* Can hearing a metric alone, whatever it says, or not hearing it change the outcome? */
+static inline bool rule_minds_silence(const struct rule *r)
+{
+    return r->n_silences > 0 || r->no_data_after_us > 0;
+}
+
 /* How a span is found again from an EXPR_WINDOW node: its slot is metric * RULE_SPANS_MAX
  * + span. */
 static_assert(RULE_METRICS_MAX * RULE_SPANS_MAX <= INT16_MAX, "a slot takes it");

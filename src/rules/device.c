@@ -38,16 +38,22 @@ void devices_init(struct devices *d, struct ruleset *rules,
 static struct instance *instance_new(struct devices *d, struct device *device,
                                      struct rule *rule)
 {
-    struct instance *i = calloc(1, sizeof *i + rule->n_metrics * sizeof(struct series *) +
-                                       rule->n_held * sizeof(struct held));
+    struct instance *i =
+        calloc(1, sizeof *i + rule->n_metrics * sizeof(struct series *) +
+                      rule->n_held * sizeof(struct held) +
+                      rule_minds_silence(rule) * sizeof(struct silence_timer));
     if (!i) {
         return NULL;
     }
     i->device = device;
     i->rule = rule_hold(rule);
-    i->held = (struct held *)(void *)&i->series[rule->n_metrics];
     i->unknown_us = NOT_UNKNOWN;
-    i->due_wall = i->due_silence = INT64_MAX;
+    i->due_wall = INT64_MAX;
+    struct silence_timer *silence = instance_silence(i);
+    if (silence) {
+        silence->instance = i;
+        silence->due = INT64_MAX;
+    }
     for (size_t m = 0; m < rule->n_metrics; m++) {
         if (rule->metrics[m].window.n_spans > 0) {
             i->series[m] = d->hooks->open(d->hooks->ctx, i, m);
@@ -63,17 +69,64 @@ static struct instance *instance_new(struct devices *d, struct device *device,
 static void instance_free(struct devices *d, struct instance *i)
 {
     heap_remove(&i->device->timers, &i->timer);
-    heap_remove(&d->silences, &i->silence);
+    struct silence_timer *silence = instance_silence(i);
+    if (silence) {
+        heap_remove(&d->silences, &silence->place);
+    }
     for (size_t m = 0; m < i->rule->n_metrics; m++) {
         if (i->series[m]) {
             d->hooks->close(i->series[m]);
         }
     }
     rule_release((struct rule *)i->rule); /* the instance's own reference */
-    free(i->retained);
-    free(i->ack);
+    if (i->firing) {
+        free(i->firing->retained);
+        free(i->firing->ack);
+        free(i->firing);
+    }
     free(i);
     d->n_instances--;
+}
+
+struct firing *instance_firing(struct instance *i)
+{
+    if (!i->firing && (i->firing = calloc(1, sizeof *i->firing))) {
+        i->firing->instance = i;
+    }
+    return i->firing;
+}
+
+bool instance_set_ack(struct instance *i, struct acknowledgement *ack)
+{
+    struct firing *f = ack ? instance_firing(i) : i->firing;
+    if (f) {
+        free(f->ack);
+        f->ack = ack;
+    } else {
+        free(ack);
+    }
+    return f || !ack;
+}
+
+bool instance_set_retained(struct instance *i, char *retained)
+{
+    struct firing *f = retained ? instance_firing(i) : i->firing;
+    bool is_kept = f || !retained;
+    if (f) {
+        f->retained = retained;
+    } else {
+        free(retained);
+    }
+    return is_kept;
+}
+
+void instance_cool(struct instance *i)
+{
+    const struct firing *f = i->firing;
+    if (f && !f->muted_by && !f->marks && !f->ack && !f->retained) {
+        free(i->firing);
+        i->firing = NULL;
+    }
 }
 
 /* Moves what outlives a change of the rule: firing and cooldown, what is pending if it is
@@ -81,10 +134,12 @@ static void instance_free(struct devices *d, struct instance *i)
 static void inherit(const struct devices *d, struct instance *to, struct instance *from)
 {
     to->stored = from->stored;
-    to->retained = from->retained;
-    from->retained = NULL;
-    to->ack = from->ack; /* there is one only while the alert fires, and it goes on */
-    from->ack = NULL;
+    to->firing =
+        from->firing; /* there is one only while the alert fires, and it goes on */
+    from->firing = NULL;
+    if (to->firing) {
+        to->firing->instance = to;
+    }
     if (to->rule->condition == from->rule->condition) {
         to->alert = from->alert;
         to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;
@@ -92,7 +147,8 @@ static void inherit(const struct devices *d, struct instance *to, struct instanc
         to->decided = from->decided;
         to->left = from->left;
         to->broken = from->broken;
-        memcpy(to->held, from->held, to->rule->n_held * sizeof *to->held);
+        memcpy(instance_held(to), instance_held(from),
+               to->rule->n_held * sizeof(struct held));
     } else if (from->alert.phase == ALERT_FIRING) {
         to->alert = from->alert;
         to->alert.clear_onset.us = 0;
@@ -451,12 +507,15 @@ bool device_unbind(struct devices *d, struct device *device)
     for (uint32_t i = 0; i < device->n_instances; i++) {
         struct instance *in = device->instances[i];
         if (in->alert.phase != ALERT_INACTIVE || in->alert.cooldown_until.us != 0 ||
-            in->timer.place != 0 || in->silence.place != 0 || in->stored ||
-            in->due_silence != INT64_MAX) {
+            in->timer.place != 0 || in->stored) {
+            return false;
+        }
+        const struct silence_timer *silence = instance_silence(in);
+        if (silence && (silence->place.place != 0 || silence->due != INT64_MAX)) {
             return false;
         }
         for (size_t h = 0; h < in->rule->n_held; h++) {
-            if (in->held[h].onset.us != 0) {
+            if (instance_held(in)[h].onset.us != 0) {
                 return false;
             }
         }

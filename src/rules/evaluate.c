@@ -77,7 +77,7 @@ static bool lasts_by_time(const struct context *c, const struct expr *condition)
 static enum truth held(void *ctx, const struct expr *e, enum truth now)
 {
     struct context *c = ctx;
-    struct held *h = &c->instance->held[e->slot];
+    struct held *h = &instance_held(c->instance)[e->slot];
     const struct moment *m = c->moment;
     if (c->by_time) { /* only asks; the timer itself was moved by the full evaluation */
         return now == TRUTH_TRUE && h->complete ? TRUTH_TRUE : TRUTH_UNKNOWN;
@@ -196,8 +196,8 @@ int64_t instance_due(const struct devices *d, const struct instance *i, struct w
         }
     }
     for (size_t h = 0; h < r->n_held; h++) {
-        if (i->held[h].onset.us != 0 && !i->held[h].complete) {
-            earlier(&due, i->held[h].onset.us + r->held_us[h], after.us);
+        if (instance_held(i)[h].onset.us != 0 && !instance_held(i)[h].complete) {
+            earlier(&due, instance_held(i)[h].onset.us + r->held_us[h], after.us);
         }
     }
     return due;

@@ -84,10 +84,11 @@ void device_state_print(const struct devices *d, const struct device *device,
                           silence - in->unknown_us);
         }
         for (size_t h = 0; h < in->rule->n_held; h++) {
-            if (in->held[h].onset.us != 0) {
+            if (instance_held(in)[h].onset.us != 0) {
                 buffer_format(out, " h.%s=%" PRIx64 "@%zu@%" PRId64 "@%" PRId64 "@%d",
-                              in->rule->id, hash, h, in->held[h].onset.us,
-                              in->held[h].unknown_since.us, in->held[h].complete);
+                              in->rule->id, hash, h, instance_held(in)[h].onset.us,
+                              instance_held(in)[h].unknown_since.us,
+                              instance_held(in)[h].complete);
             }
         }
     }
@@ -108,10 +109,11 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     fields_put_int(out, "withheld", (int64_t)a->withheld);
     fields_put_int(out, "waits", a->waits);
     fields_put_int(out, "escalated", a->escalated);
-    if (i->ack) {
-        fields_put_int(out, "ack", i->ack->at.us);
-        fields_put_text(out, "ackby", i->ack->by);
-        fields_put_text(out, "ackfor", i->ack->comment);
+    const struct acknowledgement *ack = instance_ack(i);
+    if (ack) {
+        fields_put_int(out, "ack", ack->at.us);
+        fields_put_text(out, "ackby", ack->by);
+        fields_put_text(out, "ackfor", ack->comment);
     }
     fields_put_int(out, "degraded", a->degraded);
     fields_put_int(out, "count", a->trigger_count);
@@ -120,7 +122,7 @@ void alert_state_print(const struct instance *i, struct instant now, struct buff
     put_labels(out, i->device);
     fields_put_text(out, "name", i->rule->name);
     fields_put_text(out, "type", i->rule->type_name);
-    fields_put_text(out, "retained", i->retained);
+    fields_put_text(out, "retained", instance_retained(i));
     fields_put_int(out, "severity",
                    a->escalated ? i->rule->escalate_to : i->rule->severity);
 }
@@ -258,7 +260,7 @@ static void apply_timer(struct device *device, bool pending, struct wall known,
     if (pending) {
         take_pending(in, stored);
     } else if (slot >= 0 && (size_t)slot < in->rule->n_held) {
-        take_held(&in->held[slot], stored);
+        take_held(&instance_held(in)[slot], stored);
     }
 }
 
@@ -488,13 +490,12 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
     i->stored = true;
     i->decided = !i->left;
     if (s->state.phase == ALERT_FIRING && s->ack_by && s->ack_comment) {
-        free(i->ack);
-        i->ack =
-            acknowledgement_new(s->ack_at, text_of(s->ack_by), text_of(s->ack_comment));
+        (void)instance_set_ack(i, acknowledgement_new(s->ack_at, text_of(s->ack_by),
+                                                      text_of(s->ack_comment)));
     }
     if (s->retained) {
-        free(i->retained);
-        i->retained = text_dup(text_of(s->retained));
+        free(instance_retained(i));
+        (void)instance_set_retained(i, text_dup(text_of(s->retained)));
     }
     if (s->condition != i->rule->condition) {
         i->alert.clear_onset.us = 0;

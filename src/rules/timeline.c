@@ -41,8 +41,10 @@ void device_shift(const struct devices *d, struct device *device, int64_t by_us)
         struct instance *in = device->instances[i];
         alert_state_shift(&in->alert, by_us);
         for (size_t h = 0; h < in->rule->n_held; h++) {
-            in->held[h].onset.us += in->held[h].onset.us != 0 ? by_us : 0;
-            in->held[h].unknown_since.us += in->held[h].unknown_since.us != 0 ? by_us : 0;
+            instance_held(in)[h].onset.us +=
+                instance_held(in)[h].onset.us != 0 ? by_us : 0;
+            instance_held(in)[h].unknown_since.us +=
+                instance_held(in)[h].unknown_since.us != 0 ? by_us : 0;
         }
         for (size_t m = 0; m < in->rule->n_metrics; m++) {
             if (in->series[m]) {
@@ -98,7 +100,7 @@ void device_restart_at(struct devices *d, struct device *device, struct wall at,
         shift_timer(in, delta);
         in->broken = true; /* what is stored is of the time before, too */
         for (size_t h = 0; h < in->rule->n_held; h++) {
-            in->held[h] = (struct held){.broken = true};
+            instance_held(in)[h] = (struct held){.broken = true};
         }
         for (size_t m = 0; m < in->rule->n_metrics; m++) {
             if (in->series[m]) {

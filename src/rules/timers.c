@@ -7,10 +7,11 @@ static struct instance *instance_of_timer(const struct heap_item *timer)
     return (struct instance *)(void *)((char *)timer - offsetof(struct instance, timer));
 }
 
-struct instance *instance_of_silence(const struct heap_item *silence)
+struct instance *instance_of_silence(const struct heap_item *place)
 {
-    return (struct instance *)(void *)((char *)silence -
-                                       offsetof(struct instance, silence));
+    const struct silence_timer *silence =
+        (const void *)((const char *)place - offsetof(struct silence_timer, place));
+    return silence->instance;
 }
 
 struct device *device_of_timer(const struct heap_item *timer)

@@ -10,11 +10,11 @@
 #define MANY 2500
 
 /* Bounds, in bytes; what was measured is printed and stands in docs/PERFORMANCE.md. */
-#define DEVICE_MAX 800   /* with one threshold rule */
-#define RULE_MAX 260     /* another one for it */
-#define WINDOW_MAX 650   /* that rule over a window instead, with three readings in it */
+#define DEVICE_MAX 580   /* with one threshold rule */
+#define RULE_MAX 165     /* another one for it */
+#define WINDOW_MAX 580   /* that rule over a window instead, with three readings in it */
 #define ENTRY_MAX 6      /* each further reading */
-#define TYPICAL_MAX 2000 /* a threshold rule, and one over a window of 60 readings */
+#define TYPICAL_MAX 1650 /* a threshold rule, and one over a window of 60 readings */
 
 static double held_bytes(void)
 {

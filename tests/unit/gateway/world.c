@@ -368,7 +368,7 @@ const char *withheld(const struct world *w)
     const struct device *device;
     for (size_t i = 0; (device = map_next(&w->pipeline->devices.by_field, &i));) {
         for (uint32_t k = 0; k < device->n_instances; k++) {
-            const struct mute_cause *cause = device->instances[k]->muted_by;
+            const struct mute_cause *cause = instance_muted_by(device->instances[k]);
             if (cause) {
                 counted[cause->kind]++;
             }

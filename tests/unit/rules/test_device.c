@@ -203,11 +203,32 @@ START_TEST(test_a_device_keeps_its_instances_until_its_line_is_read)
 {
     begin("rules: [{id: a, when: t > 1}]");
     struct device *d = get("acme", "d1");
-    d->instances[0]->due_silence = INT64_MAX;
     devices.unread = true;
     ck_assert(!device_unbind(&devices, d));
     d->restored = true;
     ck_assert(device_unbind(&devices, d));
+    end();
+}
+END_TEST
+
+START_TEST(test_what_only_a_firing_alert_has_goes_when_nothing_is_in_it)
+{
+    begin("rules: [{id: a, when: t > 1}]");
+    struct instance *i = get("acme", "d1")->instances[0];
+    ck_assert(!i->firing && !instance_ack(i) && !instance_retained(i));
+    ck_assert(instance_set_ack(i, NULL) && instance_set_retained(i, NULL) && !i->firing);
+    ck_assert(instance_set_ack(
+        i, acknowledgement_new((struct wall){1}, TEXT("ann"), TEXT(""))));
+    ck_assert(instance_set_retained(i, text_dup(TEXT("a/b"))));
+    instance_cool(i);
+    ck_assert_str_eq(instance_ack(i)->by, "ann");
+    ck_assert(instance_set_ack(i, NULL));
+    instance_cool(i);
+    ck_assert_str_eq(instance_retained(i), "a/b");
+    free(instance_retained(i));
+    ck_assert(instance_set_retained(i, NULL));
+    instance_cool(i);
+    ck_assert_ptr_null(i->firing);
     end();
 }
 END_TEST
@@ -331,12 +352,12 @@ START_TEST(test_stored_alert_survives_as_text)
                                  .escalated = true,
                                  .trigger_count = 6};
     d->instances[0]->alert = firing;
-    d->instances[0]->retained = text_dup(TEXT("a/b c/%41"));
+    ck_assert(instance_set_retained(d->instances[0], text_dup(TEXT("a/b c/%41"))));
     alert_state_print(d->instances[0], (struct instant){{0}, {0}}, &line);
     ck_assert_int_eq(saved_alert_parse(buffer_view(&line), &saved), BRINK_OK);
     ck_assert_str_eq(saved.name, "A b");
     d->instances[0]->alert = (struct alert_state){0};
-    d->instances[0]->retained[0] = '\0';
+    instance_retained(d->instances[0])[0] = '\0';
     saved_alert_apply(&saved, d->instances[0], (struct instant){{0}, {0}});
     const struct alert_state *a = &d->instances[0]->alert;
     ck_assert_int_eq(a->phase, ALERT_FIRING);
@@ -344,7 +365,7 @@ START_TEST(test_stored_alert_survives_as_text)
                          a->cooldown_until.us * 1000 + a->published_at.us * 10000,
                      54321);
     ck_assert(a->escalated && a->trigger_count == 6);
-    ck_assert_str_eq(d->instances[0]->retained, "a/b c/%41");
+    ck_assert_str_eq(instance_retained(d->instances[0]), "a/b c/%41");
     ck_assert_int_eq(saved_alert_parse(TEXT("garbage"), &(struct saved_alert){0}),
                      BRINK_E_SYNTAX);
     saved_alert_finish(&saved);
@@ -469,6 +490,7 @@ int main(void)
     tcase_add_test(t,
                    test_pending_of_a_window_does_not_count_the_time_that_nobody_knew_of);
     tcase_add_test(t, test_a_device_keeps_its_instances_until_its_line_is_read);
+    tcase_add_test(t, test_what_only_a_firing_alert_has_goes_when_nothing_is_in_it);
     tcase_add_test(t, test_time_without_an_answer_survives_as_text);
     tcase_add_test(t, test_time_across_a_restart_is_never_negative);
     tcase_add_test(t, test_timeline_of_arrivals_moves_with_the_gateways_clock);

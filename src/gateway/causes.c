@@ -58,7 +58,8 @@ void mark_source(struct pipeline *p, struct instance *i)
 {
     struct inhibition *in = &p->gate.plan.inhibition;
     const struct inhibit_role *role = inhibition_role(in, text_of(i->rule->id));
-    for (size_t k = 0; role && !is_marked(i) && k < role->n_sources; k++) {
+    size_t n = role && !is_marked(i) ? role->n_sources : 0;
+    for (size_t k = 0; k < n; k++) {
         struct firing *f = instance_firing(i);
         struct text values[INHIBIT_EQUAL_MAX];
         values_of(i, role->sources[k], values);

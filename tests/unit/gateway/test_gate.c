@@ -300,6 +300,23 @@ START_TEST(test_what_was_told_before_still_closes_and_is_not_repeated)
 }
 END_TEST
 
+START_TEST(test_an_alert_explains_what_each_entry_of_which_it_is_a_source_says)
+{
+    struct world w;
+    world_begin(
+        &w, "",
+        "rules: [{id: power, when: v < 1}, {id: hot, when: x > 5}, {id: wet, "
+        "when: y > 5}]\n"
+        "inhibit: [{source: power, target: [hot], equal: [site]}, {source: power, "
+        "target: [wet], equal: [site]}]\n");
+    say_on(&w, "t/acme/l/p1", "\"site\":\"s1\",\"metrics\":{\"v\":0}");
+    ck_assert_str_eq(told(&w), "OPEN power p1\n");
+    say_on(&w, "t/acme/l/d1", "\"site\":\"s1\",\"metrics\":{\"x\":9,\"y\":9}");
+    ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
 START_TEST(test_a_value_that_is_not_known_is_equal_to_none)
 {
     struct world w;
@@ -993,6 +1010,8 @@ int main(void)
     tcase_add_test(t, test_clock_that_is_set_is_followed);
     suite_add_tcase(suite, t);
     t = tcase_create("inhibit");
+    tcase_add_test(t,
+                   test_an_alert_explains_what_each_entry_of_which_it_is_a_source_says);
     tcase_add_test(t, test_alert_that_another_explains_is_held_back_until_that_ends);
     tcase_add_test(t, test_what_was_told_before_still_closes_and_is_not_repeated);
     tcase_add_test(t, test_a_value_that_is_not_known_is_equal_to_none);

@@ -172,9 +172,11 @@ static void name_cause(const struct mute_cause *cause, const struct instance *i,
     case MUTE_INHIBITED:
         m->name = ((const struct inhibitor *)(const void *)cause)->entry->source.s;
         break;
-    case MUTE_ACKNOWLEDGED:
-        m->name = instance_ack(i)->by;
+    case MUTE_ACKNOWLEDGED: {
+        const struct acknowledgement *ack = instance_ack(i);
+        m->name = ack ? ack->by : "";
         break;
+    }
     case MUTE_STORM:
         m->name = i->device->owner->name;
         m->until.us = ((const struct storm *)(const void *)cause)->timer.due;

@@ -105,8 +105,8 @@ static struct instance *first_by_silence(struct pipeline *p, struct mono now,
     struct heap *silences = &p->devices.silences;
     struct heap_item *first;
     while ((first = heap_first(silences)) && first->due <= now.us) {
-        struct instance *i = instance_of_silence(first);
-        int64_t due = instance_silence(i)->due;
+        struct instance *i = silence_of_place(first)->instance;
+        int64_t due = silence_of_place(first)->due;
         if (due == INT64_MAX || !p->devices.silence.runs) {
             heap_remove(silences, first);
             continue;

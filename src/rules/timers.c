@@ -7,11 +7,9 @@ static struct instance *instance_of_timer(const struct heap_item *timer)
     return (struct instance *)(void *)((char *)timer - offsetof(struct instance, timer));
 }
 
-struct instance *instance_of_silence(const struct heap_item *place)
+const struct silence_timer *silence_of_place(const struct heap_item *place)
 {
-    const struct silence_timer *silence =
-        (const void *)((const char *)place - offsetof(struct silence_timer, place));
-    return silence->instance;
+    return (const void *)((const char *)place - offsetof(struct silence_timer, place));
 }
 
 struct device *device_of_timer(const struct heap_item *timer)
@@ -37,7 +35,7 @@ int timers_by_device(const struct heap_item *a, const struct heap_item *b)
 
 int timers_by_device_and_rule(const struct heap_item *a, const struct heap_item *b)
 {
-    return instance_order(instance_of_silence(a), instance_of_silence(b));
+    return instance_order(silence_of_place(a)->instance, silence_of_place(b)->instance);
 }
 
 struct instance *device_first_due(struct device *device)

@@ -13,7 +13,7 @@
 /* The instance whose timer is the first, its place no earlier than its due_wall; NULL:
  * none has one. */
 struct instance *device_first_due(struct device *device);
-struct instance *instance_of_silence(const struct heap_item *place);
+const struct silence_timer *silence_of_place(const struct heap_item *place);
 struct device *device_of_timer(const struct heap_item *timer);
 /* Of what is due at one time, the first: the same order in every run. <0, 0, >0. */
 int instance_order(const struct instance *a, const struct instance *b);

@@ -691,15 +691,19 @@ def _(site):
     site.whole()
 
 
+def stop_and_empty(broker):
+    broker.stop()
+    for file in broker.data.iterdir():
+        file.unlink()
+
+
 @cell(SESSION, "session-gone-run", "the broker lost it (new disk)", "run",
       f"subscribes anew and is ready within {BACK_BOUND} s; afterwards all that is sent is decided")
 def _(site):
     site.arrange()
     site.before()
     taken = list(site.alerts.client.messages)
-    site.broker.stop()
-    for file in site.broker.data.iterdir():
-        file.unlink()
+    stop_and_empty(site.broker)
     connects = site.brink.metric("mqtt_connects_total")
     site.broker.start()
     site.reconnect()
@@ -716,9 +720,7 @@ def _(site):
     site.arrange()
     site.before()
     site.stops_cleanly()
-    site.broker.stop()
-    for file in site.broker.data.iterdir():
-        file.unlink()
+    stop_and_empty(site.broker)
     site.broker.start()
     site.reconnect()
     site.brink.start(ready=False)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/cover.h"
 #include "rules/timers.h"
 
 int64_t silence_now(const struct silence_clock *c, struct mono now)
@@ -33,141 +34,6 @@ void devices_init(struct devices *d, struct ruleset *rules,
                           .silences = {.tie = timers_by_device_and_rule}};
 }
 
-/* --- instances --- */
-
-static struct instance *instance_new(struct devices *d, struct device *device,
-                                     struct rule *rule)
-{
-    struct instance *i =
-        calloc(1, sizeof *i + rule->n_metrics * sizeof(struct series *) +
-                      rule->n_held * sizeof(struct held) +
-                      rule_minds_silence(rule) * sizeof(struct silence_timer));
-    if (!i) {
-        return NULL;
-    }
-    i->device = device;
-    i->rule = rule_hold(rule);
-    i->unknown_us = NOT_UNKNOWN;
-    i->due_wall = INT64_MAX;
-    struct silence_timer *silence = instance_silence(i);
-    if (silence) {
-        silence->instance = i;
-        silence->due = INT64_MAX;
-    }
-    for (size_t m = 0; m < rule->n_metrics; m++) {
-        if (rule->metrics[m].window.n_spans > 0) {
-            i->series[m] = d->hooks->open(d->hooks->ctx, i, m);
-        }
-        if (i->series[m] && device->lists_ahead) {
-            d->hooks->restart(i->series[m]);
-        }
-    }
-    d->n_instances++;
-    return i;
-}
-
-static void instance_free(struct devices *d, struct instance *i)
-{
-    heap_remove(&i->device->timers, &i->timer);
-    struct silence_timer *silence = instance_silence(i);
-    if (silence) {
-        heap_remove(&d->silences, &silence->place);
-    }
-    for (size_t m = 0; m < i->rule->n_metrics; m++) {
-        if (i->series[m]) {
-            d->hooks->close(i->series[m]);
-        }
-    }
-    rule_release((struct rule *)i->rule); /* the instance's own reference */
-    if (i->firing) {
-        free(i->firing->retained);
-        free(i->firing->ack);
-        free(i->firing);
-    }
-    free(i);
-    d->n_instances--;
-}
-
-struct firing *instance_firing(struct instance *i)
-{
-    if (!i->firing && (i->firing = calloc(1, sizeof *i->firing))) {
-        i->firing->instance = i;
-    }
-    return i->firing;
-}
-
-bool instance_set_ack(struct instance *i, struct acknowledgement *ack)
-{
-    struct firing *f = ack ? instance_firing(i) : i->firing;
-    if (f) {
-        free(f->ack);
-        f->ack = ack;
-    } else {
-        free(ack);
-    }
-    return f || !ack;
-}
-
-bool instance_set_retained(struct instance *i, char *retained)
-{
-    struct firing *f = retained ? instance_firing(i) : i->firing;
-    bool is_kept = f || !retained;
-    if (f) {
-        f->retained = retained;
-    } else {
-        free(retained);
-    }
-    return is_kept;
-}
-
-void instance_cool(struct instance *i)
-{
-    const struct firing *f = i->firing;
-    if (f && !f->muted_by && !f->marks && !f->ack && !f->retained) {
-        free(i->firing);
-        i->firing = NULL;
-    }
-}
-
-/* Moves what outlives a change of the rule: firing and cooldown, what is pending if it is
- * pending for the same condition (SPEC 1.3), and what its windows hold. */
-static void inherit(const struct devices *d, struct instance *to, struct instance *from)
-{
-    to->stored = from->stored;
-    to->firing =
-        from->firing; /* there is one only while the alert fires, and it goes on */
-    from->firing = NULL;
-    if (to->firing) {
-        to->firing->instance = to;
-    }
-    if (to->rule->condition == from->rule->condition) {
-        to->alert = from->alert;
-        to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;
-        to->unknown_us = from->unknown_us;
-        to->decided = from->decided;
-        to->left = from->left;
-        to->broken = from->broken;
-        memcpy(instance_held(to), instance_held(from),
-               to->rule->n_held * sizeof(struct held));
-    } else if (from->alert.phase == ALERT_FIRING) {
-        to->alert = from->alert;
-        to->alert.clear_onset.us = 0;
-        to->alert.unknown_since.us = 0;
-    } else {
-        to->alert.cooldown_until = from->alert.cooldown_until;
-    }
-    for (size_t m = 0; m < to->rule->n_metrics; m++) {
-        const struct rule_metric *x = &to->rule->metrics[m];
-        for (size_t k = 0; to->series[m] && k < from->rule->n_metrics; k++) {
-            const struct rule_metric *y = &from->rule->metrics[k];
-            if (from->series[k] && x->number == y->number &&
-                x->is_first_series == y->is_first_series) { /* so the key is the same */
-                d->hooks->inherit(to->series[m], from->series[k]);
-            }
-        }
-    }
-}
-
 /* --- binding --- */
 
 struct cell *device_cell(const struct device *device, uint32_t metric)
@@ -184,80 +50,6 @@ struct cell *device_cell(const struct device *device, uint32_t metric)
     return low < device->n_cells && device->cells[low].metric == metric
                ? &device->cells[low]
                : NULL;
-}
-
-/* The rules that cover a device, and the metrics that they name. */
-struct cover {
-    struct rule **rules;
-    uint32_t *metrics; /* rising, each once */
-    uint32_t n_rules, n_metrics, n_uses;
-};
-
-static int number_order(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static bool cover_list_metrics(struct cover *c)
-{
-    c->metrics = malloc((c->n_uses ? c->n_uses : 1) * sizeof *c->metrics);
-    if (!c->metrics) {
-        return false;
-    }
-    size_t n = 0;
-    for (uint32_t k = 0; k < c->n_rules; k++) {
-        for (size_t m = 0; m < c->rules[k]->n_metrics; m++) {
-            c->metrics[n++] = c->rules[k]->metrics[m].number;
-        }
-    }
-    qsort(c->metrics, n, sizeof *c->metrics, number_order);
-    for (size_t i = 0; i < n; i++) {
-        if (c->n_metrics == 0 || c->metrics[c->n_metrics - 1] != c->metrics[i]) {
-            c->metrics[c->n_metrics++] = c->metrics[i];
-        }
-    }
-    return true;
-}
-
-static void cover_finish(struct cover *c)
-{
-    free(c->rules);
-    free(c->metrics);
-}
-
-/* False: out of memory; then it is empty. */
-static bool cover_find(const struct ruleset *rules, const struct device *device,
-                       struct cover *ret)
-{
-    struct text tenant = text_of(device->owner->name), id = text_of(device->id);
-    struct text site = text_of(device->site);
-    struct cover c = {0};
-    uint32_t cap = 0;
-    *ret = c;
-    for (size_t k = 0; k < rules->n_rules; k++) {
-        struct rule *rule = rules->rules[k];
-        if (!scope_covers(&rule->scope, tenant, site, id)) {
-            continue;
-        }
-        if (c.n_rules == cap) {
-            cap = cap ? cap * 2 : 8;
-            struct rule **grown = realloc(c.rules, cap * sizeof(struct rule *));
-            if (!grown) {
-                cover_finish(&c);
-                return false;
-            }
-            c.rules = grown;
-        }
-        c.rules[c.n_rules++] = rule;
-        c.n_uses += rule->n_metrics;
-    }
-    if (!cover_list_metrics(&c)) {
-        cover_finish(&c);
-        return false;
-    }
-    *ret = c;
-    return true;
 }
 
 /* A block (struct device) for what covers it, with cells that no rule uses yet. NULL: out
@@ -346,7 +138,7 @@ static struct instance *take_over(struct devices *d, struct device *device,
         if (was->rule != rule) {
             made = instance_new(d, device, rule);
             if (made) {
-                inherit(d, made, was);
+                instance_inherit(d, made, was);
             }
             d->hooks->replaced(d->hooks->ctx, made, was);
             instance_free(d, was);

@@ -29,7 +29,7 @@ static void must(bool holds)
     }
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || defined __clang__
 /* libFuzzer looks at single allocations, a sanitizer reserves terabytes of its own. */
 static void check_memory(void)
 {

@@ -284,6 +284,30 @@ class Outage(Case):
         wait_for(lambda: self.store.window("avg", "d1") == self.expected["d1"],
                  lambda: f"{self.expected['d1']}; is {self.store.window('avg', 'd1')}", 25)
 
+    def test_alerts_are_not_held_up_by_a_full_inbox(self):
+        """Valkey stands still, the inbox is full: alerts that wait in the outbox still go out."""
+        self.site("""\
+            rules:
+              - {id: seen, when: m > 0}
+              - {id: w, when: "avg(m, 10m) > 1000"}
+            """, config={"mqtt": {"inbox": 1}, "store": {"timeout": "200ms"}})
+        self.send("warm", 0, m=1)
+        self.fence()
+        self.store.freeze()
+        worst, began = 0.0, time.monotonic()
+        for i in range(60):
+            at = time.monotonic()
+            self.send(f"d{i}", 0, m=1, wait=False)
+            for j in range(20):
+                self.send(f"noise-{j}", i, m=0, wait=False)
+            self.alerts.take("OPEN", "seen", f"d{i}")
+            took = time.monotonic() - at
+            if i:
+                worst = max(worst, took)
+            else:
+                self.assertLess(took, 3.0)  # the one stall
+        self.assertLess(worst, 0.2, f"in {time.monotonic() - began:.1f} s")
+
     def test_many_readings_meanwhile_are_all_written(self):
         self.arrange()
         self.before()

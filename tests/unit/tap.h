@@ -19,6 +19,17 @@ static inline int run_tap(Suite *suite)
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* With its own heap, larger frames, and several times the time. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define UNDER_A_SANITIZER 1
+#else
+#define UNDER_A_SANITIZER 0
+#endif
+
+/* So many seeds of a random walk; a quarter of them under a sanitizer, which looks for
+ * faults of memory and threads: what the walk compares is compared without one. */
+#define SEEDS(n) (UNDER_A_SANITIZER ? ((n) + 3) / 4 : (n))
+
 /* As ck_assert_msg, for tight loops: ck_assert writes to a pipe each time it holds. */
 #define expect(condition, ...)                                                           \
     do {                                                                                 \

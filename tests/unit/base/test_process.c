@@ -10,13 +10,6 @@
 
 #include "../tap.h"
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define UNDER_A_SANITIZER                                                                \
-    1 /* which looks into its own process, and brings its own heap */
-#else
-#define UNDER_A_SANITIZER 0
-#endif
-
 START_TEST(test_memory_is_hidden_from_core_files_and_others)
 {
     struct rlimit core = {1, 1};

@@ -352,12 +352,13 @@ int main(void)
     TCase *t = tcase_create("restarts");
     tcase_set_timeout(t, 240);
     tcase_add_unchecked_fixture(t, start_server, stop_server);
-    tcase_add_loop_test(t, test_restarts_at_every_step_change_nothing_that_is_told, 0, 4);
+    tcase_add_loop_test(t, test_restarts_at_every_step_change_nothing_that_is_told, 0,
+                        SEEDS(4));
     suite_add_tcase(suite, t);
     t = tcase_create("model");
     tcase_set_timeout(t, 240);
     tcase_add_unchecked_fixture(t, start_server, stop_server);
-    tcase_add_loop_test(t, test_what_is_told_is_what_the_model_says, 0, 20);
+    tcase_add_loop_test(t, test_what_is_told_is_what_the_model_says, 0, SEEDS(20));
     suite_add_tcase(suite, t);
     return run_tap(suite);
 }

@@ -87,7 +87,7 @@ static char *window_walk(uint64_t seed, bool restarts)
     struct world w;
     DO(&server, "FLUSHALL");
     world_begin_on(&w, server.socket, "", window_rules);
-    for (int step = 0; step < 1000; step++) {
+    for (int step = 0; step < (UNDER_A_SANITIZER ? 250 : 1000); step++) {
         uint64_t r = next_random(&seed) >> 8;
         int64_t s = 1 + (int64_t)(r % 23 == 0 ? r / 23 % 60 : r / 23 % 4);
         if (restarts && step % 4 == 0) {
@@ -435,7 +435,8 @@ START_TEST(test_window_run_with_restarts_equals_the_run_without)
     char *expected = window_walk((uint64_t)_i + 3, false);
     for (size_t k = 0; k < sizeof rich / sizeof rich[0]; k++) {
         size_t n = count_lines(expected, rich[k].topic, rich[k].member);
-        expect(n > 10, "%zu of %s %s", n, rich[k].topic, rich[k].member);
+        expect(n > (UNDER_A_SANITIZER ? 0 : 10), "%zu of %s %s", n, rich[k].topic,
+               rich[k].member);
     }
     expect_same(expected, window_walk((uint64_t)_i + 3, true));
 }
@@ -449,7 +450,7 @@ int main(void)
     tcase_add_test(t, test_time_unknown_counts_across_restarts);
     tcase_add_test(t, test_what_fell_due_meanwhile_is_told_at_the_start);
     tcase_add_test(t, test_a_batch_that_takes_long_is_no_pause_in_the_intake);
-    tcase_add_loop_test(t, test_run_with_restarts_equals_the_run_without, 0, 3);
+    tcase_add_loop_test(t, test_run_with_restarts_equals_the_run_without, 0, SEEDS(3));
     suite_add_tcase(suite, t);
     t = tcase_create("windows");
     tcase_set_timeout(t, 120);
@@ -458,7 +459,8 @@ int main(void)
     tcase_add_test(t, test_what_is_pending_goes_on_once_the_devices_are_read_back);
     tcase_add_test(t, test_what_was_left_undecided_is_decided_at_its_own_time);
     tcase_add_loop_test(t, test_an_older_message_lends_its_time_to_nothing, 0, 2);
-    tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0, 2);
+    tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
+                        SEEDS(2));
     suite_add_tcase(suite, t);
     return run_tap(suite);
 }

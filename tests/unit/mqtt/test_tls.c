@@ -21,11 +21,12 @@ static void make_certificates(const char *dir)
     (void)snprintf(
         command, sizeof(command),
         "cd '%s' && exec >openssl.log 2>&1 && set -e\n"
-        "new='openssl req -x509 -newkey rsa:2048 -nodes -days 2'\n"
+        "key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'\n"
+        "new=\"openssl req -x509 $key -days 2\"\n"
         "$new -keyout ca.key -out ca.pem -subj /CN=authority\n"
         "$new -keyout other.key -out other.pem -subj /CN=other-authority\n"
         "sign() {\n"
-        "  openssl req -newkey rsa:2048 -nodes -keyout $1.key -out $1.csr -subj /CN=$1\n"
+        "  openssl req $key -keyout $1.key -out $1.csr -subj /CN=$1\n"
         "  printf '%%s' \"$2\" >$1.ext\n"
         "  openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
         "-extfile $1.ext -out $1.pem\n"

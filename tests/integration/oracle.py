@@ -297,7 +297,7 @@ class Oracle:
             if value is None:
                 return None
             inexact = node[1][0] == "window" and node[1][1] not in EXACT
-            if inexact and abs(value - node[3]) <= 1e-9 * max(1, abs(node[3])):
+            if inexact and abs(value - node[3]) <= 1e-9 * max(1e-3, abs(value), abs(node[3])):
                 raise TooClose(f"{rule.id}: {value!r} against {node[3]!r}")
             return COMPARE[node[2]](value, node[3])
         if kind == "not":

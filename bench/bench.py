@@ -283,6 +283,9 @@ def status_mib(pid, *keys):
     return [int(found[key].split()[0]) / 1024 for key in keys]
 
 
+GIVEN_BACK_S = 30  # by then what growing left free went back to the system
+
+
 def memory(options):
     print("\nResident memory, MiB (of it neither shared nor from files)")
     for name, build in builds(options):
@@ -296,6 +299,7 @@ def memory(options):
             idle = status_mib(b.gateway.pid, "RssAnon")[0]
             devices = 1000 if options.quick else 10000
             b.drive(devices=devices, messages=devices)
+            time.sleep(GIVEN_BACK_S)
             rss, anonymous = status_mib(b.gateway.pid, "VmRSS", "RssAnon")
             print(f"    {devices} devices x 60 entries{'':<17}{rss:8.1f} ({anonymous:.1f}), "
                   f"{(anonymous - idle) * 1024 / devices:.2f} KiB a device")

@@ -16,7 +16,7 @@
 #define STOP_STORE_US (3 * US_PER_S) /* to write what is pending at a stop */
 /* Most memory is freed while a start's devices become known: each pause before it is
  * given back is twice the one before. */
-#define GIVE_BACK_FIRST_US (15 * US_PER_S)
+#define GIVE_BACK_FIRST_US (2 * US_PER_S)
 #define GIVE_BACK_MOST_US (3600 * US_PER_S)
 
 /* --- the pipeline's sink: the outbox --- */

@@ -312,7 +312,17 @@ static bool rebuild_window(struct series *s)
     struct history *h = s->h;
     size_t over_all = 0;
     window_clear(s->window);
-    for (size_t i = 0; i < h->n_merged; i++) {
+    size_t n = 0, first = h->n_merged;
+    for (size_t i = h->n_merged; i-- > 0;) {
+        if (h->merged[i].held) {
+            first = i;
+            n++;
+        }
+    }
+    if (n > 0) {
+        window_expect(s->window, n, h->merged[first].p);
+    }
+    for (size_t i = first; i < h->n_merged; i++) {
         size_t over = 0;
         if (h->merged[i].held &&
             window_push(s->window, h->merged[i].p, NULL, &over) == WINDOW_NO_MEMORY) {

@@ -132,24 +132,24 @@ static uint32_t expected(const struct window *w, uint32_t n, struct wall next)
     return (uint32_t)(whole < n ? n : whole < most ? whole : most);
 }
 
+/* The most readings that the spans let it hold. */
+static uint32_t held_max(const struct window *w)
+{
+    uint32_t most = w->spec->n_spans > 0 ? 0 : 1;
+    for (size_t i = 0; i < w->spec->n_spans && most != UINT32_MAX; i++) {
+        uint32_t count = w->spec->spans[i].count;
+        most = count == 0 ? UINT32_MAX : count > most ? count : most;
+    }
+    return most < points_max(w) ? most : points_max(w);
+}
+
 /* How many readings to make room for when n are to be held: a sixteenth more, since a
  * window over time grows to its length and stays there; never more than counts let it
  * hold. */
 static uint32_t cap_for(const struct window *w, uint32_t n)
 {
-    uint32_t cap = (n + n / 16 + CAP_MIN - 1) / CAP_MIN * CAP_MIN;
-    uint32_t held_max = w->spec->n_spans > 0 ? 0 : 1;
-    for (size_t i = 0; i < w->spec->n_spans; i++) {
-        uint32_t count = w->spec->spans[i].count;
-        held_max = count == 0 ? UINT32_MAX : count > held_max ? count : held_max;
-        if (count == 0) {
-            break;
-        }
-    }
-    if (held_max > points_max(w)) {
-        held_max = points_max(w);
-    }
-    cap = cap < held_max ? cap : held_max;
+    uint32_t cap = (n + n / 16 + CAP_MIN - 1) / CAP_MIN * CAP_MIN, most = held_max(w);
+    cap = cap < most ? cap : most;
     return cap > n ? cap : n;
 }
 
@@ -179,6 +179,14 @@ static bool reserve(struct window *w, uint32_t n, struct point next)
         cap = cap_for(w, n < CAP_MIN ? n : expected(w, n, next.at));
     }
     return resize(w, cap, next);
+}
+
+void window_expect(struct window *w, size_t n, struct point first)
+{
+    uint32_t most = held_max(w), cap = cap_for(w, n < most ? (uint32_t)n : most);
+    if (w->n == 0 && cap > w->ring.cap) {
+        (void)resize(w, cap, first); /* without memory it grows as it goes, if it can */
+    }
 }
 
 static void give_back(struct window *w)

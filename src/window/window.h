@@ -68,6 +68,10 @@ enum window_push window_would(const struct window *w, struct point p);
 enum window_push window_push(struct window *w, struct point p, size_t *ret_expired,
                              size_t *ret_over);
 
+/* So many are about to be pushed into an empty window, `first` the first of them: room
+ * for them is made at once, which leaves no holes in the heap. */
+void window_expect(struct window *w, size_t n, struct point first);
+
 /* The clock that gave the times was set: every reading moves by so much. O(n). */
 void window_shift(struct window *w, int64_t by_us);
 

@@ -337,6 +337,26 @@ START_TEST(test_window_of_a_minute_is_small)
 }
 END_TEST
 
+START_TEST(test_room_for_what_is_expected_is_made_at_once)
+{
+    for (int n = 1; n <= 500; n += 7) {
+        start_one(1000 * S, 0, 1u << FN_AVG);
+        window_expect(w, (size_t)n, (struct point){{0}, 20});
+        size_t made = window_bytes(w);
+        for (int i = 0; i < n; i++) {
+            ck_assert_int_eq(push(i * S, 20 + i % 3), WINDOW_APPENDED);
+            ck_assert_uint_eq(window_bytes(w), made);
+        }
+        window_expect(w, 10000, (struct point){{0}, 20}); /* not empty: it says nothing */
+        ck_assert_uint_eq(window_bytes(w), made);
+        stop();
+    }
+    start_one(0, 10, 1u << FN_AVG); /* no more than it may ever hold */
+    window_expect(w, SIZE_MAX, (struct point){{0}, 20});
+    ck_assert_uint_lt(window_bytes(w), 500);
+}
+END_TEST
+
 START_TEST(test_window_gives_memory_back_when_it_shrank)
 {
     start_one(60 * S, 0, (1u << FN_AVG) | (1u << FN_MEDIAN));
@@ -549,6 +569,7 @@ int main(void)
     tcase_add_test(t, test_sum_that_overflows_is_unknown_until_the_value_left);
     tcase_add_test(t, test_clear_gives_everything_back);
     tcase_add_test(t, test_window_of_a_minute_is_small);
+    tcase_add_test(t, test_room_for_what_is_expected_is_made_at_once);
     tcase_add_test(t, test_window_gives_memory_back_when_it_shrank);
     tcase_add_test(t, test_times_at_the_ends_of_the_calendar_do_no_harm);
     tcase_add_test(t, test_ten_million_readings_leave_no_drift);

@@ -139,14 +139,27 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     saved_alert_finish(&saved);
 }
 
-/* What held() could not say of devices that were heard before is to be said now. */
-static void look_at_held(struct pipeline *p)
+/* What a rule means without a value that was not read back yet, or held() could not say,
+ * of devices that were heard before, is to be said now. */
+static void look_again(struct pipeline *p)
 {
     struct device *device;
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
-        for (uint32_t k = 0; device->heard && k < device->n_instances; k++) {
-            if (device->instances[k]->rule->n_held > 0) {
-                schedule_now(p, device->instances[k]);
+        bool before = device->heard || device->in_part;
+        for (uint32_t k = 0; before && k < device->n_instances; k++) {
+            struct instance *in = device->instances[k];
+            struct moment m = {
+                .by_reading = true,
+                .at = last_reading(p, in),
+                .now = device->newest,
+                .silence_us = silence_now(&p->devices.silence, p->now.mono),
+            };
+            if (!in->decided && !in->rule->has_window && m.at.us != INT64_MIN) {
+                decide(p, in, &m);
+                gate_settle(p);
+            }
+            if (in->rule->n_held > 0) {
+                schedule_now(p, in);
             }
         }
     }
@@ -163,7 +176,7 @@ void restore_device(void *ctx, struct text field, struct text value)
     if (!field.p) {
         p->devices_loaded = true;
         p->devices.unread = false;
-        look_at_held(p);
+        look_again(p);
         return;
     }
     if (text_equal(field, TEXT(GATEWAY_FIELD))) {
@@ -182,12 +195,15 @@ void restore_device(void *ctx, struct text field, struct text value)
         return;
     }
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
+    bool before = device && (device->heard || device->in_part);
     if (device && !device->restored &&
         device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
         device->restored = true;
         p->wants_windows = true;
         schedule_device(p, device);
-        if (device->heard) { /* what waits to be written does not know all of this */
+        if (before) { /* what waits to be written does not know all of this */
+            device->in_part = true;
+            save_device(p, device);
             device_mark_dirty(&p->devices, device);
         }
     }
@@ -207,7 +223,7 @@ static void visit_left_device(void *ctx, struct text field, struct text value)
     restore_device(p, field, value);
     struct device *device = map_get(&p->devices.by_field, field);
     if (device && value.n > 0) {
-        device->restored = true;
+        device->restored = !device->in_part;
     }
 }
 

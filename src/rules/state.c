@@ -56,6 +56,10 @@ void device_state_print(const struct devices *d, const struct device *device,
     }
     fields_put_text(out, "site", device->site);
     put_labels(out, device);
+    bool in_part = d->unread && !device->restored; /* what is stored has more */
+    if (in_part) {
+        fields_put_int(out, "part", 1);
+    }
     for (uint32_t c = 0; c < device->n_cells; c++) {
         const struct cell *cell = &device->cells[c];
         if (cell->known) {
@@ -79,6 +83,9 @@ void device_state_print(const struct devices *d, const struct device *device,
                           in->rule->id, hash, in->alert.onset.us,
                           in->alert.unknown_since.us, in->alert.complete);
         }
+        if (in_part && in->broken) {
+            buffer_format(out, " b.%s=%" PRIx64 "@-1", in->rule->id, hash);
+        }
         if (in->rule->no_data_after_us > 0 && in->unknown_us != NOT_UNKNOWN) {
             buffer_format(out, " u.%s=%" PRIx64 "@%" PRId64, in->rule->id, hash,
                           silence - in->unknown_us);
@@ -89,6 +96,9 @@ void device_state_print(const struct devices *d, const struct device *device,
                               in->rule->id, hash, h, instance_held(in)[h].onset.us,
                               instance_held(in)[h].unknown_since.us,
                               instance_held(in)[h].complete);
+            }
+            if (in_part && instance_held(in)[h].broken) {
+                buffer_format(out, " b.%s=%" PRIx64 "@%zu", in->rule->id, hash, h);
             }
         }
     }
@@ -264,6 +274,45 @@ static void apply_timer(struct device *device, bool pending, struct wall known,
     }
 }
 
+/* What was false in a run that had not read the device's own line: the time that this has
+ * stored does not go on. */
+static void apply_broken(struct device *device, struct text id, struct text rest)
+{
+    struct instance *in = device_instance(device, id);
+    uint64_t hash;
+    int64_t slot;
+    if (!in || !to_hash(fields_cut(&rest, '@'), &hash) || hash != in->rule->condition ||
+        !to_int(rest, &slot)) {
+        return;
+    }
+    if (slot < 0) {
+        in->broken = true;
+    } else if ((uint64_t)slot < in->rule->n_held) {
+        instance_held(in)[slot].broken = true;
+    }
+}
+
+/* A rule was looked at without a value that it needs, which is known from here on: what
+ * its newest reading means is to be decided. */
+static void leave_undecided(const struct devices *d, struct device *device,
+                            struct text name)
+{
+    char *metric = fields_unescape(name);
+    int number = metric ? ruleset_metric(d->rules, text_of(metric)) : -1;
+    const struct cell *cell = number < 0 ? NULL : device_cell(device, (uint32_t)number);
+    uint32_t n = 0;
+    const struct use *uses = cell && !cell->known ? cell_uses(device, cell, &n) : NULL;
+    free(metric);
+    for (uint32_t u = 0; u < n; u++) {
+        struct instance *in = device->instances[uses[u].instance];
+        for (size_t m = 0; m < in->rule->n_metrics; m++) {
+            if (device_cell(device, in->rule->metrics[m].number)->known) {
+                in->decided = false;
+            }
+        }
+    }
+}
+
 /* Since when the rule has had no answer, on the silence clock. A look at it before its
  * device was read back found it unknown only since the start. */
 static void apply_unknown(struct device *device, struct text id, struct text rest,
@@ -329,7 +378,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     }
     /* The timeline and the site come first: the site says which rules there are. */
     struct saved_timeline timeline = no_timeline;
-    int64_t saved = 0, silent = -1, seen = 0;
+    int64_t saved = 0, silent = -1, seen = 0, part = 0;
     char *site = NULL;
     struct text key, value;
     for (struct text scan = rest; fields_next(&scan, &key, &value);) {
@@ -339,6 +388,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             (void)to_int(value, &silent);
         } else if (text_equal(key, TEXT("seen"))) {
             (void)to_int(value, &seen);
+        } else if (text_equal(key, TEXT("part"))) {
+            (void)to_int(value, &part);
         } else if (text_equal(key, TEXT("site")) && !site) {
             site = fields_unescape(value);
         } else {
@@ -347,7 +398,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     }
     int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
     int64_t silence = silence_now(&d->silence, now.mono);
-    bool fresh = !device->heard; /* by this run */
+    bool fresh = !device->heard && !device->in_part; /* by this run, or by that one */
     struct wall known = {fresh || timeline.newest == INT64_MIN ? 0 : timeline.newest};
     enum brink_status status = BRINK_OK;
     apply_timeline(device, &timeline, now);
@@ -366,6 +417,12 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         device->instances[i]->decided = !device->instances[i]->left;
     }
     for (struct text scan = rest;
+         status == BRINK_OK && !fresh && fields_next(&scan, &key, &value);) {
+        if (key.n > 2 && key.p[0] == 'v' && key.p[1] == '.') {
+            leave_undecided(d, device, (struct text){key.p + 2, key.n - 2});
+        }
+    }
+    for (struct text scan = rest;
          status == BRINK_OK && fields_next(&scan, &key, &value);) {
         if (key.n < 3 || key.p[1] != '.') {
             continue;
@@ -379,8 +436,11 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             apply_unknown(device, name, value, silence, since_saved);
         } else if (key.p[0] == 'p' || key.p[0] == 'h') {
             apply_timer(device, key.p[0] == 'p', known, name, value);
+        } else if (key.p[0] == 'b') {
+            apply_broken(device, name, value);
         }
     }
+    device->in_part = part != 0;
     return status;
 }
 

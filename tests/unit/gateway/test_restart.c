@@ -283,6 +283,44 @@ START_TEST(test_what_was_left_undecided_is_decided_at_its_own_time)
 }
 END_TEST
 
+/* A start that never saw Valkey knows of a device only what it heard itself: what it
+ * keeps beside Valkey does not take the place of what is there. */
+START_TEST(test_what_a_start_without_valkey_keeps_is_not_all_there_is)
+{
+    struct world w;
+    char aside[128];
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: x > 100 or y > 5}\n"
+                   "  - {id: b, when: x > 0 and y < 5}\n");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":1,\"y\":9}");
+    ck_assert_str_eq(told(&w), "OPEN a d1\n");
+    pass(&w, 10 * S);
+    snprintf(aside, sizeof aside, "%s.aside", server.socket);
+    ck_assert_int_eq(rename(server.socket, aside), 0);
+    w.valkey = NULL; /* the start does not wait for it */
+    world_restart_after(&w, S);
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":1}"); /* x is not known */
+    pass(&w, S);
+    ck_assert_str_eq(told(&w), "");
+    for (int n = 0; n < _i; n++) {
+        world_restart_after(&w, S); /* and it is still away */
+        pass(&w, S);
+    }
+    ck_assert_int_eq(rename(aside, server.socket), 0);
+    for (int n = 0; !pipeline_is_loaded(w.pipeline); n++) {
+        ck_assert_int_lt(n, 1000);
+        history_wait_connected(w.history, 5 * S);
+        pass(&w, US_PER_MS);
+    }
+    pass(&w, S);
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:11.000Z");
+    ck_assert_str_eq(told(&w), "CLOSED a d1\nOPEN b d1\n");
+    world_end(&w);
+}
+END_TEST
+
 static void wait_for_valkey(struct world *w)
 {
     struct history_info store = {.state = STORE_STATE_DOWN};
@@ -458,6 +496,8 @@ int main(void)
     tcase_add_test(t, test_held_is_unknown_until_the_devices_are_read_back);
     tcase_add_test(t, test_what_is_pending_goes_on_once_the_devices_are_read_back);
     tcase_add_test(t, test_what_was_left_undecided_is_decided_at_its_own_time);
+    tcase_add_loop_test(t, test_what_a_start_without_valkey_keeps_is_not_all_there_is, 0,
+                        3);
     tcase_add_loop_test(t, test_an_older_message_lends_its_time_to_nothing, 0, 2);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
                         SEEDS(2));

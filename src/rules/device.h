@@ -105,9 +105,9 @@ struct device {
     uint32_t n_cells, n_instances, n_uses;
     uint8_t n_labels; /* at most TOPIC_LABELS_MAX */
     bool bound : 1, dirty : 1;
-    bool heard : 1;       /* a message came in this run */
-    bool restored : 1;    /* its line was read: another is older, or the same */
-    bool in_part : 1;     /* a line was read that a run wrote which had not read its own */
+    bool heard : 1;    /* a message came in this run */
+    bool restored : 1; /* its line was read: another is older, or the same */
+    bool in_part : 1;  /* a line was read that a run wrote which had not read its own */
     bool has_reading : 1; /* its timeline is its readings', no longer the arrival of
                              heartbeats */
     bool by_arrival : 1;  /* `newest` is an arrival, not a time that it said itself */

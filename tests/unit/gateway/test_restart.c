@@ -164,6 +164,16 @@ START_TEST(test_time_unknown_counts_across_restarts)
 }
 END_TEST
 
+/* Valkey is there again: until what it has of devices is read. */
+static void read_devices_back(struct world *w)
+{
+    for (int n = 0; !pipeline_is_loaded(w->pipeline); n++) {
+        ck_assert_int_lt(n, 1000);
+        history_wait_connected(w->history, 5 * S);
+        pass(w, US_PER_MS);
+    }
+}
+
 /* A start without Valkey does not know since when a condition holds: held() is unknown
  * until the devices are read back, and then goes on from where it was (SPEC 5.4, 5.6). */
 START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
@@ -194,11 +204,7 @@ START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
     ck_assert_str_eq(told(&w), "OPEN b d1\n");
     pass(&w, 20 * S);
     ck_assert_int_eq(rename(aside, server.socket), 0);
-    for (int n = 0; !pipeline_is_loaded(w.pipeline); n++) {
-        ck_assert_int_lt(n, 1000);
-        history_wait_connected(w.history, 5 * S);
-        pass(&w, US_PER_MS);
-    }
+    read_devices_back(&w);
     ck_assert_str_eq(told(&w), "OPEN b d2\n"); /* nothing is stored of that */
     say(&w, "d1", NULL, 7);
     ck_assert_str_eq(told(&w), "");
@@ -234,11 +240,7 @@ START_TEST(test_what_is_pending_goes_on_once_the_devices_are_read_back)
     say(&w, "d1", NULL, 5);
     pass(&w, S);
     ck_assert_int_eq(rename(aside, server.socket), 0);
-    for (int n = 0; !pipeline_is_loaded(w.pipeline); n++) {
-        ck_assert_int_lt(n, 1000);
-        history_wait_connected(w.history, 5 * S);
-        pass(&w, US_PER_MS);
-    }
+    read_devices_back(&w);
     pass(&w, 26 * S);
     say(&w, "d1", NULL, 5);
     say(&w, "d2", NULL, 5);
@@ -309,11 +311,7 @@ START_TEST(test_what_a_start_without_valkey_keeps_is_not_all_there_is)
         pass(&w, S);
     }
     ck_assert_int_eq(rename(aside, server.socket), 0);
-    for (int n = 0; !pipeline_is_loaded(w.pipeline); n++) {
-        ck_assert_int_lt(n, 1000);
-        history_wait_connected(w.history, 5 * S);
-        pass(&w, US_PER_MS);
-    }
+    read_devices_back(&w);
     pass(&w, S);
     ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:11.000Z");
     ck_assert_str_eq(told(&w), "CLOSED a d1\nOPEN b d1\n");

@@ -164,9 +164,34 @@ START_TEST(test_time_unknown_counts_across_restarts)
 }
 END_TEST
 
-/* Valkey is there again: until what it has of devices is read. */
+/* Valkey is away: its socket stands aside. */
+static const char *aside(void)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s.aside", server.socket);
+    return path;
+}
+
+static void put_valkey_aside(void)
+{
+    ck_assert_int_eq(rename(server.socket, aside()), 0);
+}
+
+static void restart_without_valkey(struct world *w)
+{
+    put_valkey_aside();
+    w->valkey = NULL; /* the start does not wait for it */
+    world_restart_after(w, S);
+}
+
+static void bring_valkey_back(void)
+{
+    ck_assert_int_eq(rename(aside(), server.socket), 0);
+}
+
 static void read_devices_back(struct world *w)
 {
+    bring_valkey_back();
     for (int n = 0; !pipeline_is_loaded(w->pipeline); n++) {
         ck_assert_int_lt(n, 1000);
         history_wait_connected(w->history, 5 * S);
@@ -179,7 +204,6 @@ static void read_devices_back(struct world *w)
 START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
 {
     struct world w;
-    char aside[128];
     DO(&server, "FLUSHALL");
     world_begin_on(&w, server.socket, "",
                    "rules:\n"
@@ -193,8 +217,7 @@ START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
         pass(&w, 30 * S);
     }
     ck_assert_str_eq(told(&w), "");
-    snprintf(aside, sizeof aside, "%s.aside", server.socket);
-    ck_assert_int_eq(rename(server.socket, aside), 0);
+    put_valkey_aside();
     w.valkey = NULL; /* the start does not wait for it */
     world_restart_after(&w, -30 * S);
     say(&w, "d1", NULL, 3);
@@ -203,7 +226,6 @@ START_TEST(test_held_is_unknown_until_the_devices_are_read_back)
     say(&w, "d2", NULL, 7);
     ck_assert_str_eq(told(&w), "OPEN b d1\n");
     pass(&w, 20 * S);
-    ck_assert_int_eq(rename(aside, server.socket), 0);
     read_devices_back(&w);
     ck_assert_str_eq(told(&w), "OPEN b d2\n"); /* nothing is stored of that */
     say(&w, "d1", NULL, 7);
@@ -220,7 +242,6 @@ END_TEST
 START_TEST(test_what_is_pending_goes_on_once_the_devices_are_read_back)
 {
     struct world w;
-    char aside[128];
     DO(&server, "FLUSHALL");
     world_begin_on(&w, server.socket, "",
                    "rules:\n"
@@ -231,15 +252,11 @@ START_TEST(test_what_is_pending_goes_on_once_the_devices_are_read_back)
     pass(&w, 30 * S);
     say(&w, "d1", NULL, 5);
     say(&w, "d2", NULL, 5);
-    snprintf(aside, sizeof aside, "%s.aside", server.socket);
-    ck_assert_int_eq(rename(server.socket, aside), 0);
-    w.valkey = NULL; /* the start does not wait for it */
-    world_restart_after(&w, S);
+    restart_without_valkey(&w);
     say(&w, "d1", NULL, 3); /* b was false */
     pass(&w, S);
     say(&w, "d1", NULL, 5);
     pass(&w, S);
-    ck_assert_int_eq(rename(aside, server.socket), 0);
     read_devices_back(&w);
     pass(&w, 26 * S);
     say(&w, "d1", NULL, 5);
@@ -261,21 +278,17 @@ END_TEST
 START_TEST(test_what_was_left_undecided_is_decided_at_its_own_time)
 {
     struct world w;
-    char aside[128];
     DO(&server, "FLUSHALL");
     world_begin_on(&w, server.socket, "", "rules: [{id: a, when: 'last(x, 1h) > 5'}]\n");
     say(&w, "d1", NULL, 1);
     pass(&w, 10 * S);
-    snprintf(aside, sizeof aside, "%s.aside", server.socket);
-    ck_assert_int_eq(rename(server.socket, aside), 0);
-    w.valkey = NULL; /* the start does not wait for it */
-    world_restart_after(&w, S);
+    restart_without_valkey(&w);
     say(&w, "d1", NULL, 9);
     pass(&w, S);
     world_restart_after(&w, S); /* and it is still away */
     pass(&w, S);
     ck_assert_str_eq(told(&w), "");
-    ck_assert_int_eq(rename(aside, server.socket), 0);
+    bring_valkey_back();
     w.valkey = server.socket;
     world_restart_after(&w, 30 * S);
     pass(&w, S);
@@ -290,7 +303,6 @@ END_TEST
 START_TEST(test_what_a_start_without_valkey_keeps_is_not_all_there_is)
 {
     struct world w;
-    char aside[128];
     DO(&server, "FLUSHALL");
     world_begin_on(&w, server.socket, "",
                    "rules:\n"
@@ -299,10 +311,7 @@ START_TEST(test_what_a_start_without_valkey_keeps_is_not_all_there_is)
     say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":1,\"y\":9}");
     ck_assert_str_eq(told(&w), "OPEN a d1\n");
     pass(&w, 10 * S);
-    snprintf(aside, sizeof aside, "%s.aside", server.socket);
-    ck_assert_int_eq(rename(server.socket, aside), 0);
-    w.valkey = NULL; /* the start does not wait for it */
-    world_restart_after(&w, S);
+    restart_without_valkey(&w);
     say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":1}"); /* x is not known */
     pass(&w, S);
     ck_assert_str_eq(told(&w), "");
@@ -310,7 +319,6 @@ START_TEST(test_what_a_start_without_valkey_keeps_is_not_all_there_is)
         world_restart_after(&w, S); /* and it is still away */
         pass(&w, S);
     }
-    ck_assert_int_eq(rename(aside, server.socket), 0);
     read_devices_back(&w);
     pass(&w, S);
     ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:11.000Z");
@@ -336,7 +344,7 @@ static void wait_for_valkey(struct world *w)
 START_TEST(test_an_older_message_lends_its_time_to_nothing)
 {
     struct world w;
-    char aside[128], id[ALERT_ID_BYTES];
+    char id[ALERT_ID_BYTES];
     DO(&server, "FLUSHALL");
     world_begin_on(&w, server.socket, "",
                    "rules:\n"
@@ -347,15 +355,14 @@ START_TEST(test_an_older_message_lends_its_time_to_nothing)
     say(&w, "d1", NULL, 1);
     ck_assert_str_eq(told(&w), "OPEN a d1\nCLOSED a d1\n");
     pass(&w, 10 * S);
-    snprintf(aside, sizeof aside, "%s.aside", server.socket);
-    ck_assert_int_eq(rename(server.socket, aside), 0);
+    put_valkey_aside();
     w.valkey = NULL; /* the start does not wait for it */
     world_restart_after(&w, 10 * S);
     say(&w, "d1", NULL, 9);
     pass(&w, S);
     world_restart_after(&w, S);
     ck_assert_str_eq(told(&w), "");
-    ck_assert_int_eq(rename(aside, server.socket), 0);
+    bring_valkey_back();
     wait_for_valkey(&w);
     say_late(&w, (_i == 0 ? 32 : 25) * S, "d1", 9);
     ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:30.000Z");

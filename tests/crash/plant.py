@@ -11,6 +11,7 @@ gateway's promise is what is tested:
     QoS 0, so that Mosquitto has written an alert to the listener's socket before it acknowledges it.
 """
 
+import json
 import os
 import pathlib
 import signal
@@ -158,14 +159,17 @@ class Plant:
                 raise
 
     def fence(self, timeout=60):
-        """Returns once all that was sent is applied and its alerts are here."""
+        """Returns once all that was sent is applied and its alerts are here: an alert that opens and closes went the
+        same way behind them. It is always the same one, so that fences leave nothing behind in the gateway, whose
+        memory a soak looks at; its value says which fence it is of."""
         def through():
             self._fences += 1
-            device = f"f{self._fences}"
             self.pump()
-            self.publisher.publish(f"tenant/fence/device/{device}/telemetry", '{"metrics":{"fence":1}}')
-            topic = f"alerts/fence/{device}/fence"
-            found = self.listener.wait(lambda m: m.topic == topic, (5 if self.broker_lost else timeout) * PATIENCE)
+            for value in (self._fences, -self._fences):
+                self.publisher.publish("tenant/fence/device/f/telemetry", f'{{"metrics":{{"fence":{value}}}}}')
+            found = self.listener.wait(
+                lambda m: m.topic == "alerts/fence/f/fence" and json.loads(m.payload)["details"]["value"] == value,
+                (5 if self.broker_lost else timeout) * PATIENCE)
             if not found and self.broker_lost:
                 self.sent = 0  # the broker may have lost it, or the gateway's subscription
             return found

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh: compose/ for real. Where no Docker daemon runs, a private one is started for the time of the
+# test.sh [--prepare]: compose/ for real. With --prepare the images are built, and nothing more. Where no Docker daemon runs, a private one is started for the time of the
 # test, with its images under build-docker/, and the machine's packet filter is put back afterwards.
 # The images' Debian is made on the spot from the machine's own apt source, so no registry is asked.
 # Needs root or sudo.
@@ -12,6 +12,11 @@ if [ "$(id -u)" != 0 ]; then
     exec sudo "$0" "$@"
 fi
 . /etc/os-release
+case ${1-} in
+'') prepare=no ;;
+--prepare) prepare=yes ;;
+*) die "usage: $0 [--prepare]" ;;
+esac
 
 project=brink-test
 scratch=$(mktemp -d)
@@ -25,7 +30,7 @@ compose() { docker compose -p "$project" -f compose/compose.yaml "$@"; }
 
 leave() {
     trap '' INT TERM HUP
-    compose down --volumes --rmi local --timeout 5 >/dev/null 2>&1
+    [ $prepare = yes ] || compose down --volumes --rmi local --timeout 5 >/dev/null 2>&1
     if [ -n "$dockerd" ]; then
         stop_process "$dockerd" 30
         ip link del docker0 2>/dev/null
@@ -78,6 +83,7 @@ cp -r config/demo "$scratch/config"
 cp tests/compose/rules.yaml "$scratch/config/rules.d/test.yaml"
 chmod -R a+rX "$scratch/config" && chmod a+x "$scratch"
 step "building the images" compose build || exit 1
+[ $prepare = no ] || exit 0
 step "starting them, all healthy" compose up --wait --wait-timeout 120 || {
     compose ps
     compose logs --tail 30

@@ -203,7 +203,7 @@ static void stop(struct world *w)
         keep_devices(w);
         w->mono_us += 777 * S; /* another process, perhaps another boot */
     }
-    pipeline_flush(w->pipeline, world_now(w), 5 * S);
+    pipeline_flush(w->pipeline, world_now(w), w->valkey ? 5 * S : 100 * US_PER_MS);
     pipeline_free(w->pipeline);
     history_free(w->history);
     config_free(w->config);

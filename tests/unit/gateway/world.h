@@ -20,7 +20,8 @@
 
 struct world {
     char folder[64];
-    const char *valkey; /* path of its socket; NULL: windows in memory */
+    const char *valkey; /* path of its socket; NULL: windows in memory, or it is away and
+                           neither a start nor a stop waits for it */
     int64_t begun_us;   /* the system's monotonic clock when the world began */
     struct config *config;
     struct history *history;

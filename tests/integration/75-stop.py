@@ -57,7 +57,7 @@ class Stop(Case):
         wait_for(lambda: len(self.alerts.all()) == 300, "300 alerts without a gateway")
 
     def test_stop_with_valkey_frozen(self):
-        self.site(COUNT)
+        self.site(COUNT, config={"store": {"timeout": "200ms"}})
         for k in range(10):
             self.send("d1", k, m=k)
         self.fence()

@@ -112,18 +112,19 @@ static inline void set_moment(struct pipeline *p, struct mono at)
     p->now.mono = at;
 }
 
+void keep_and_commit(struct pipeline *p, struct mono now); /* pipeline.c */
 /* upkeep.c */
 bool drained(const struct pipeline *p,
              struct mono now); /* what the broker had queued was taken */
 void run_timers(struct pipeline *p, struct mono until, size_t most);
 void advance_device(struct pipeline *p, struct device *device, struct wall to);
 void follow_clock(struct pipeline *p);
-void keep_and_commit(struct pipeline *p, struct mono now);
 void store_alerts(struct pipeline *p, struct device *device); /* their times moved */
 void shift_device(struct pipeline *p, struct device *device, int64_t by_us);
 /* A window that was read back may hold a reading that a killed run wrote and did not live
  * to decide on: the device's timeline goes at least so far. True: it was behind. */
 bool catch_up(struct pipeline *p, const struct instance *i);
+bool is_readable(const struct instance *i); /* all its windows are */
 /* When the last reading of the rule was: others of its device may have come since.
  * INT64_MIN: it never had one, nothing is to be decided. */
 struct wall last_reading(const struct pipeline *p, const struct instance *i);

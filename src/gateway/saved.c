@@ -60,7 +60,7 @@ void keep_all_devices(void *ctx, struct history *h)
 /* --- reading back --- */
 
 /* A window that was firing, pending or counted may change by emptying alone: it is read
- * without waiting for a reading. */
+ * without waiting for a reading. So is one of which the newest is not decided on. */
 static void want_windows(struct instance *i)
 {
     const struct rule *r = i->rule;
@@ -74,7 +74,8 @@ static void want_windows(struct instance *i)
             counts =
                 counts || (r->metrics[m].window.spans[k].functions & (1u << FN_COUNT));
         }
-        if (i->series[m] && (counts || held || i->alert.phase != ALERT_INACTIVE)) {
+        if (i->series[m] &&
+            (counts || held || !i->decided || i->alert.phase != ALERT_INACTIVE)) {
             series_want(i->series[m]);
         }
     }
@@ -139,29 +140,33 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
     saved_alert_finish(&saved);
 }
 
-/* What a rule means without a value that was not read back yet, or held() could not say,
- * of devices that were heard before, is to be said now. */
-static void look_again(struct pipeline *p)
+/* What a rule said without what is stored of its device is to be said now: what its
+ * newest reading means, and then what time alone did since. */
+static void look_again(struct pipeline *p, struct device *device)
 {
-    struct device *device;
-    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
-        bool before = device->heard || device->in_part;
-        for (uint32_t k = 0; before && k < device->n_instances; k++) {
-            struct instance *in = device->instances[k];
-            struct moment m = {
-                .by_reading = true,
-                .at = last_reading(p, in),
-                .now = device->newest,
-                .silence_us = silence_now(&p->devices.silence, p->now.mono),
-            };
-            if (!in->decided && !in->rule->has_window && m.at.us != INT64_MIN) {
-                decide(p, in, &m);
-                gate_settle(p);
-            }
-            if (in->rule->n_held > 0) {
-                schedule_now(p, in);
-            }
+    bool before = device->heard || device->in_part, said = false;
+    for (uint32_t k = 0; k < device->n_instances; k++) {
+        struct instance *in = device->instances[k];
+        struct moment m = {
+            .by_reading = true,
+            .at = last_reading(p, in),
+            .now = device->newest,
+            .silence_us = device->seen_us,
+        };
+        bool open = !in->decided && m.at.us != INT64_MIN && m.now.us != INT64_MIN &&
+                    is_readable(in); /* else when its windows are read */
+        if (open) {
+            decide(p, in, &m);
+            gate_settle(p);
+            said = true;
         }
+        if (open || (before && in->rule->n_held > 0)) {
+            schedule_now(p, in);
+        }
+    }
+    if (said) { /* that it was not decided stands in its line */
+        save_device(p, device);
+        device_mark_dirty(&p->devices, device);
     }
 }
 
@@ -171,12 +176,15 @@ void restore_device(void *ctx, struct text field, struct text value)
     struct pipeline *p = ctx;
     const char *slash =
         field.p ? memchr(field.p, '/', field.n) : NULL; /* field.p == NULL: the end */
+    struct device *device;
     double seconds;
     enum brink_status why;
     if (!field.p) {
         p->devices_loaded = true;
         p->devices.unread = false;
-        look_again(p);
+        for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+            look_again(p, device);
+        }
         return;
     }
     if (text_equal(field, TEXT(GATEWAY_FIELD))) {
@@ -194,7 +202,7 @@ void restore_device(void *ctx, struct text field, struct text value)
     if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field)) {
         return;
     }
-    struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
+    device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
     bool before = device && (device->heard || device->in_part);
     if (device && !device->restored &&
         device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {

@@ -47,15 +47,20 @@ static void note_intake(struct pipeline *p, struct mono now)
     }
 }
 
+bool is_readable(const struct instance *i)
+{
+    bool readable = true;
+    for (size_t m = 0; m < i->rule->n_metrics; m++) {
+        readable = readable && (!i->series[m] || series_readable(i->series[m]));
+    }
+    return readable;
+}
+
 /* After a start a rule is not looked at before its windows are read back: else time would
  * seem to pass without an answer. */
 static bool is_unread(const struct pipeline *p, const struct instance *i)
 {
-    bool unread = false;
-    for (size_t m = 0; p->wants_windows && m < i->rule->n_metrics; m++) {
-        unread = unread || (i->series[m] && !series_readable(i->series[m]));
-    }
-    return unread;
+    return p->wants_windows && !is_readable(i);
 }
 
 /* Nor is anything held to be silent before what the broker queued is taken. */
@@ -327,16 +332,22 @@ static void follow_history(struct pipeline *p)
             .by_reading = true,
             .at = last_reading(p, i),
             .now = i->device->newest,
-            .silence_us = silence_now(&p->devices.silence, p->now.mono),
+            .silence_us = i->device->seen_us,
         };
         if (m.at.us == INT64_MIN) {
             continue;
         }
-        if (behind || !i->decided) {
+        bool undecided = !i->decided;
+        if (behind || undecided) {
             decide(p, i, &m);
         }
         decide_by_time(p, i, p->now.mono);
         gate_settle(p);
+        bool known = p->devices_loaded || i->device->heard || i->device->restored;
+        if (undecided && known) { /* that it was stands in its line */
+            save_device(p, i->device);
+            device_mark_dirty(&p->devices, i->device);
+        }
     }
 }
 

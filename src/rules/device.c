@@ -292,14 +292,15 @@ static void drop_instances(struct devices *d, struct device *device)
 
 bool device_unbind(struct devices *d, struct device *device)
 {
-    /* What this run found is not to be forgotten before the last one's is known. */
+    /* What this run found is not to be forgotten before the last one's is known; nor is
+     * that a reading waits to be decided on. */
     if (!device->bound || (d->unread && !device->restored)) {
         return false;
     }
     for (uint32_t i = 0; i < device->n_instances; i++) {
         struct instance *in = device->instances[i];
         if (in->alert.phase != ALERT_INACTIVE || in->alert.cooldown_until.us != 0 ||
-            in->timer.place != 0 || in->stored) {
+            in->timer.place != 0 || in->stored || !in->decided) {
             return false;
         }
         const struct silence_timer *silence = instance_silence(in);

@@ -5,7 +5,8 @@ struct context {
     struct instance *instance;
     const struct moment *moment;
     bool by_time; /* stale values are left out: what remains true, time alone sustains */
-    bool store_unknown; /* out: a window could not be read */
+    bool store_unknown; /* out: a window, or what is stored of the device, could not be
+                           read */
     bool degraded;      /* out */
 };
 
@@ -15,11 +16,20 @@ static const struct cell *cell_of(const struct context *c, const struct expr *e)
     return device_cell(i->device, i->rule->metrics[slot_metric(e)].number);
 }
 
+/* What this run has not heard may stand in the store. */
+static bool unread(struct context *c)
+{
+    bool is_unread = c->devices->unread && !c->instance->device->restored;
+    c->store_unknown = c->store_unknown || is_unread;
+    return is_unread;
+}
+
 static bool latest(void *ctx, const struct expr *e, double *ret_value)
 {
     struct context *c = ctx;
     const struct cell *cell = c->by_time ? NULL : cell_of(c, e);
     if (!cell || !cell->known) {
+        (void)(!c->by_time && unread(c));
         return false;
     }
     *ret_value = cell->value;
@@ -50,17 +60,23 @@ static enum truth absent(void *ctx, const struct expr *e)
     const struct cell *cell = cell_of(c, e);
     /* A metric that the device never sent is not missed: the gap begins behind a reading.
      */
-    bool gone =
-        cell && cell->known && c->moment->silence_us - cell->seen_us >= e->width_us;
+    if (!cell || !cell->known) {
+        return unread(c) ? TRUTH_UNKNOWN : TRUTH_FALSE;
+    }
+    bool gone = c->moment->silence_us - cell->seen_us >= e->width_us;
     return gone ? TRUTH_TRUE : TRUTH_FALSE;
 }
 
 static enum truth silent(void *ctx, const struct expr *e)
 {
     struct context *c = ctx;
-    return c->moment->silence_us - c->instance->device->seen_us >= e->width_us
-               ? TRUTH_TRUE
-               : TRUTH_FALSE;
+    const struct device *device = c->instance->device;
+    if (c->moment->silence_us - device->seen_us >= e->width_us) {
+        return TRUTH_TRUE;
+    }
+    /* One that is not heard in this run is silent for longer than this run is. */
+    bool heard = device->heard || device->in_part;
+    return !heard && unread(c) ? TRUTH_UNKNOWN : TRUTH_FALSE;
 }
 
 static void environment(struct context *c, struct expr_env *env);
@@ -104,9 +120,7 @@ static enum truth held(void *ctx, const struct expr *e, enum truth now)
         h->complete = at.us - h->onset.us >= e->width_us &&
                       (m->by_reading || lasts_by_time(c, e->left));
     }
-    bool unread = c->devices->unread && !c->instance->device->restored;
-    if (!h->complete && !h->broken && unread) {
-        c->store_unknown = true;
+    if (!h->complete && !h->broken && unread(c)) {
         return TRUTH_UNKNOWN;
     }
     return h->complete ? TRUTH_TRUE : TRUTH_FALSE;

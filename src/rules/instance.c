@@ -17,6 +17,7 @@ struct instance *instance_new(struct devices *d, struct device *device, struct r
     i->rule = rule_hold(rule);
     i->unknown_us = NOT_UNKNOWN;
     i->due_wall = INT64_MAX;
+    i->decided = true; /* until a reading is not, or open() says that some wait */
     struct silence_timer *silence = instance_silence(i);
     if (silence) {
         silence->instance = i;
@@ -110,7 +111,6 @@ void instance_inherit(const struct devices *d, struct instance *to, struct insta
         to->alert = from->alert;
         to->alert.complete = to->alert.complete && to->rule->for_us <= from->rule->for_us;
         to->unknown_us = from->unknown_us;
-        to->decided = from->decided;
         to->left = from->left;
         to->broken = from->broken;
         memcpy(instance_held(to), instance_held(from),
@@ -122,6 +122,7 @@ void instance_inherit(const struct devices *d, struct instance *to, struct insta
     } else {
         to->alert.cooldown_until = from->alert.cooldown_until;
     }
+    to->decided = to->decided && from->decided;
     for (size_t m = 0; m < to->rule->n_metrics; m++) {
         const struct rule_metric *x = &to->rule->metrics[m];
         for (size_t k = 0; to->series[m] && k < from->rule->n_metrics; k++) {

@@ -61,10 +61,11 @@ struct instance {
     bool touched : 1;  /* by the message at hand */
     bool stored : 1;   /* the outbox holds a state for it */
     bool renewing : 1; /* the owner's: its lists start anew */
-    bool decided : 1;  /* on its newest reading: what came while Valkey was away is not */
-    bool left : 1;     /* readings of it waited for Valkey when the last run ended: not
-                          decided on since */
-    bool broken : 1;   /* as in struct held: what is stored as pending does not go on */
+    bool decided : 1; /* on its newest reading: what needs what Valkey has, and came while
+                         it was away, is not */
+    bool left : 1;    /* readings of it waited for Valkey when the last run ended: not
+                         decided on since */
+    bool broken : 1;  /* as in struct held: what is stored as pending does not go on */
     bool evaluated : 1;      /* since it was bound; its first reading counts even as a
                                 redelivery */
     struct series *series[]; /* rule->n_metrics; NULL where no window is asked for. Behind

@@ -83,6 +83,9 @@ void device_state_print(const struct devices *d, const struct device *device,
                           in->rule->id, hash, in->alert.onset.us,
                           in->alert.unknown_since.us, in->alert.complete);
         }
+        if (!in->decided) {
+            buffer_format(out, " n.%s=%" PRIx64, in->rule->id, hash);
+        }
         if (in_part && in->broken) {
             buffer_format(out, " b.%s=%" PRIx64 "@-1", in->rule->id, hash);
         }
@@ -292,24 +295,13 @@ static void apply_broken(struct device *device, struct text id, struct text rest
     }
 }
 
-/* A rule was looked at without a value that it needs, which is known from here on: what
- * its newest reading means is to be decided. */
-static void leave_undecided(const struct devices *d, struct device *device,
-                            struct text name)
+/* What its newest reading means was not known when the line was written. */
+static void apply_undecided(struct device *device, struct text id, struct text rest)
 {
-    char *metric = fields_unescape(name);
-    int number = metric ? ruleset_metric(d->rules, text_of(metric)) : -1;
-    const struct cell *cell = number < 0 ? NULL : device_cell(device, (uint32_t)number);
-    uint32_t n = 0;
-    const struct use *uses = cell && !cell->known ? cell_uses(device, cell, &n) : NULL;
-    free(metric);
-    for (uint32_t u = 0; u < n; u++) {
-        struct instance *in = device->instances[uses[u].instance];
-        for (size_t m = 0; m < in->rule->n_metrics; m++) {
-            if (device_cell(device, in->rule->metrics[m].number)->known) {
-                in->decided = false;
-            }
-        }
+    struct instance *in = device_instance(device, id);
+    uint64_t hash;
+    if (in && to_hash(rest, &hash) && hash == in->rule->condition) {
+        in->decided = false;
     }
 }
 
@@ -413,15 +405,6 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     }
     free(site);
     status = status == BRINK_OK ? device_bind(d, device) : status;
-    for (uint32_t i = 0; fresh && i < device->n_instances; i++) {
-        device->instances[i]->decided = !device->instances[i]->left;
-    }
-    for (struct text scan = rest;
-         status == BRINK_OK && !fresh && fields_next(&scan, &key, &value);) {
-        if (key.n > 2 && key.p[0] == 'v' && key.p[1] == '.') {
-            leave_undecided(d, device, (struct text){key.p + 2, key.n - 2});
-        }
-    }
     for (struct text scan = rest;
          status == BRINK_OK && fields_next(&scan, &key, &value);) {
         if (key.n < 3 || key.p[1] != '.') {
@@ -438,6 +421,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             apply_timer(device, key.p[0] == 'p', known, name, value);
         } else if (key.p[0] == 'b') {
             apply_broken(device, name, value);
+        } else if (key.p[0] == 'n') {
+            apply_undecided(device, name, value);
         }
     }
     device->in_part = part != 0;
@@ -548,7 +533,6 @@ void saved_alert_apply(const struct saved_alert *s, struct instance *i,
     }
     i->alert = s->state;
     i->stored = true;
-    i->decided = !i->left;
     if (s->state.phase == ALERT_FIRING && s->ack_by && s->ack_comment) {
         (void)instance_set_ack(i, acknowledgement_new(s->ack_at, text_of(s->ack_by),
                                                       text_of(s->ack_comment)));

@@ -18,14 +18,14 @@ struct instant {
     struct wall wall; /* arrival time (SPEC 3.3) */
 };
 
-/* newest, site, latest values, pending alerts and held timers of a device. As long as its
- * stored line was not read it is marked as a part, with what was false meanwhile. */
+/* newest, site, latest values, pending alerts and held timers of a device, and which
+ * rules could not say what its newest reading means. As long as its stored line was not
+ * read it is marked as a part, with what was false meanwhile. */
 void device_state_print(const struct devices *d, const struct device *device,
                         struct instant now, struct buffer *out);
 /* Fills in what the device does not know better by itself, be it from this run or from
- * such a part; a rule that was looked at without a value that comes now is undecided.
- * alive: until when the gateway
- * was last known to be subscribed; {0}: not known. E_SYNTAX: not such a line. */
+ * such a part. alive: until when the gateway was last known to be subscribed; {0}: not
+ * known. E_SYNTAX: not such a line. */
 enum brink_status device_state_apply(struct devices *d, struct device *device,
                                      struct text line, struct instant now,
                                      struct wall alive) BRINK_MUST_CHECK;

@@ -353,6 +353,101 @@ START_TEST(test_what_a_start_without_valkey_keeps_is_not_all_there_is)
 }
 END_TEST
 
+/* What a rule needs and this run did not hear is unknown until the devices are read back:
+ * what is firing is held (SPEC 5.4), and nothing is taken for missing. */
+START_TEST(test_what_is_stored_is_not_taken_for_missing)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: gone, when: 'absent(x, 10m) or y > 5'}\n"
+                   "  - {id: both, when: x > 5 and y > 3, no_data_after: 5m,\n"
+                   "     on_no_data: resolve, scope: {devices: [d2]}}\n"
+                   "  - {id: quiet, when: silent(10m), repeat: 1h,\n"
+                   "     scope: {devices: [d3]}}\n");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":1,\"y\":1}");
+    say_on(&w, "t/acme/l1/d3", "\"metrics\":{\"z\":1}");
+    for (int minute = 0; minute < 11; minute++) {
+        say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":1}");
+        say_on(&w, "t/acme/l1/d2", "\"metrics\":{\"x\":9,\"y\":4}");
+        pass(&w, MINUTE);
+    }
+    ck_assert_str_eq(told(&w), "OPEN both d2\nOPEN gone d1\nOPEN quiet d3\n");
+    put_valkey_aside();
+    w.valkey = NULL;
+    world_restart_after(&w, HOUR);
+    for (int minute = 0; minute < 7; minute++) {
+        say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":1}");
+        say_on(&w, "t/acme/l1/d2", "\"metrics\":{\"y\":4}");
+        pass(&w, MINUTE);
+    }
+    ck_assert_str_eq(told(&w), "");
+    read_devices_back(&w);
+    pass(&w, S);
+    ck_assert_str_eq(told(&w), "REPEATED quiet d3\n");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":1}");
+    say_on(&w, "t/acme/l1/d2", "\"metrics\":{\"y\":3}");
+    say_on(&w, "t/acme/l1/d3", "\"metrics\":{\"z\":1}");
+    ck_assert_str_eq(told(&w), "CLOSED gone d1\nCLOSED both d2\nCLOSED quiet d3\n");
+    world_end(&w);
+}
+END_TEST
+
+/* Once they are read back what time did meanwhile is said too, as of now; and a rule that
+ * no reading concerned since is not decided anew. */
+START_TEST(test_what_time_did_until_the_devices_are_read_back)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: again, when: x > 5 and y > 3, repeat: 10m}\n"
+                   "  - {id: edited, when: z > 40}\n");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":9,\"y\":4,\"z\":35}");
+    ck_assert_str_eq(told(&w), "OPEN again d1\n");
+    world_reload(&w, "",
+                 "rules:\n"
+                 "  - {id: again, when: x > 5 and y > 3, repeat: 10m}\n"
+                 "  - {id: edited, when: z > 30}\n");
+    pass(&w, MINUTE);
+    restart_without_valkey(&w);
+    pass(&w, MINUTE);
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":4}");
+    pass(&w, 12 * MINUTE);
+    ck_assert_str_eq(told(&w), "");
+    read_devices_back(&w);
+    pass(&w, S);
+    ck_assert_str_eq(told(&w), "REPEATED again d1\n");
+    world_end(&w);
+}
+END_TEST
+
+/* That a reading could not be decided on is not forgotten by a stop: it is once there is
+ * what that needs. */
+START_TEST(test_what_could_not_be_decided_on_is_decided_on_behind_a_start)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules: [{id: r, when: 'avg(x, 5m) > 5 and y > 3', min_points: 1}]\n");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":9,\"y\":1}");
+    pass(&w, 10 * S);
+    restart_without_valkey(&w);
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":5}");
+    pass(&w, S);
+    world_restart_after(&w, S);
+    ck_assert_str_eq(told(&w), "");
+    bring_valkey_back();
+    w.valkey = server.socket;
+    world_restart_after(&w, S);
+    pass(&w, S);
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:00:11.000Z");
+    ck_assert_str_eq(told(&w), "OPEN r d1\n");
+    world_end(&w);
+}
+END_TEST
+
 static void wait_for_valkey(struct world *w)
 {
     struct history_info store = {.state = STORE_STATE_DOWN};
@@ -529,6 +624,9 @@ int main(void)
     tcase_add_test(t, test_what_was_left_undecided_is_decided_at_its_own_time);
     tcase_add_loop_test(t, test_what_a_start_without_valkey_keeps_is_not_all_there_is, 0,
                         4);
+    tcase_add_test(t, test_what_is_stored_is_not_taken_for_missing);
+    tcase_add_test(t, test_what_time_did_until_the_devices_are_read_back);
+    tcase_add_test(t, test_what_could_not_be_decided_on_is_decided_on_behind_a_start);
     tcase_add_loop_test(t, test_an_older_message_lends_its_time_to_nothing, 0, 2);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
                         SEEDS(2));

@@ -147,11 +147,11 @@ void want_all_windows(struct pipeline *p); /* once, after a start */
 void save_device(struct pipeline *p, struct device *device);
 /* Of those of the round that devices_begin_saving() began. */
 void save_devices(struct pipeline *p, size_t n_max);
-/* A field of the hash in Valkey: a device's line, or until when the last run was
- * subscribed. ctx: the pipeline. */
+/* A field of the hash in Valkey: a device's line, or the gateway's own: until when it was
+ * subscribed, and for how long in all. ctx: the pipeline. */
 #define GATEWAY_FIELD "@gateway" /* no device's: those have a slash */
 void restore_device(void *ctx, struct text field, struct text value);
-void save_alive(struct pipeline *p); /* until when the gateway was subscribed */
+void save_alive(struct pipeline *p);                 /* the gateway's own line */
 void keep_all_devices(void *ctx, struct history *h); /* see history_keeps_devices() */
 
 #endif

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "base/number.h"
-
 /* --- writing --- */
 
 void save_device(struct pipeline *p, struct device *device)
@@ -28,13 +26,27 @@ void save_devices(struct pipeline *p, size_t n_max)
     }
 }
 
+/* The gateway's own line; false: there is nothing to say yet. */
+static bool print_alive(struct pipeline *p)
+{
+    struct wall alive = p->saved_alive.us > 0 ? p->saved_alive : p->alive;
+    buffer_clear(&p->text);
+    gateway_state_print(&p->devices.silence, alive, p->now.mono, &p->text);
+    return alive.us > 0 && buffer_ok(&p->text);
+}
+
+static void put_alive(struct pipeline *p)
+{
+    if (print_alive(p)) {
+        history_put_device(p->history, TEXT(GATEWAY_FIELD), buffer_view(&p->text));
+    }
+}
+
 void save_alive(struct pipeline *p)
 {
     if (p->devices.silence.runs) {
-        char text[NUMBER_BYTES];
         p->saved_alive = p->now.wall;
-        size_t n = number_print_seconds(p->saved_alive.us, text);
-        history_put_device(p->history, TEXT(GATEWAY_FIELD), (struct text){text, n});
+        put_alive(p);
     }
 }
 
@@ -42,11 +54,8 @@ void keep_all_devices(void *ctx, struct history *h)
 {
     struct pipeline *p = ctx;
     struct device *device;
-    struct wall alive = p->saved_alive.us > 0 ? p->saved_alive : p->alive;
-    if (alive.us > 0) {
-        char text[NUMBER_BYTES];
-        size_t n = number_print_seconds(alive.us, text);
-        history_keep_device(h, TEXT(GATEWAY_FIELD), (struct text){text, n});
+    if (print_alive(p)) {
+        history_keep_device(h, TEXT(GATEWAY_FIELD), buffer_view(&p->text));
     }
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
         buffer_clear(&p->text);
@@ -170,6 +179,23 @@ static void look_again(struct pipeline *p, struct device *device)
     }
 }
 
+/* What was saved before Valkey said how long the gateway was subscribed in all does not
+ * know that, and what waits to be written must not take its place. */
+static void save_totals(struct pipeline *p)
+{
+    struct silence_clock *c = &p->devices.silence;
+    struct device *device;
+    if (c->series == 0) {
+        c->series = p->now.wall.us > 0 ? p->now.wall.us : 1;
+    }
+    put_alive(p);
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        if (device->heard || device->in_part) {
+            device_mark_dirty(&p->devices, device);
+        }
+    }
+}
+
 /* One device's line from Valkey. */
 void restore_device(void *ctx, struct text field, struct text value)
 {
@@ -177,21 +203,18 @@ void restore_device(void *ctx, struct text field, struct text value)
     const char *slash =
         field.p ? memchr(field.p, '/', field.n) : NULL; /* field.p == NULL: the end */
     struct device *device;
-    double seconds;
     enum brink_status why;
     if (!field.p) {
         p->devices_loaded = true;
         p->devices.unread = false;
+        save_totals(p);
         for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
             look_again(p, device);
         }
         return;
     }
     if (text_equal(field, TEXT(GATEWAY_FIELD))) {
-        if (number_parse(value, &seconds) == BRINK_OK && seconds > 0 && seconds < 9e9) {
-            int64_t us = number_seconds_to_us(seconds);
-            p->alive.us = us > p->alive.us ? us : p->alive.us;
-        }
+        gateway_state_apply(&p->devices.silence, value, &p->alive);
         return;
     }
     if (!slash) {

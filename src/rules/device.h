@@ -131,11 +131,15 @@ static inline const struct use *cell_uses(const struct device *device,
 }
 
 /* Time during which the gateway was subscribed (SPEC 4.8): runs only between
- * silence_start and silence_stop. */
+ * silence_start and silence_stop. It begins at 0 with the process; how long it ran in all
+ * of a series of processes is stored, so that of two stored lines the difference is the
+ * time subscribed between them. */
 struct silence_clock {
     bool runs;
     struct mono since;
     int64_t before_us;
+    int64_t series;   /* names those; 0: what is stored was not read yet */
+    int64_t total_us; /* by the processes before */
 };
 int64_t silence_now(const struct silence_clock *c, struct mono now);
 void silence_start(struct silence_clock *c, struct mono now);

@@ -41,6 +41,21 @@ static void put_timeline(const struct device *device, struct instant now,
     fields_put_int(out, "by_arrival", device->by_arrival);
 }
 
+static void put_ran(const struct silence_clock *c, struct mono now, struct buffer *out)
+{
+    buffer_format(out, " ran=%" PRId64 "@%" PRId64, c->series,
+                  c->total_us + silence_now(c, now));
+}
+
+void gateway_state_print(const struct silence_clock *c, struct wall alive,
+                         struct mono now, struct buffer *out)
+{
+    char text[NUMBER_BYTES];
+    size_t n = number_print_seconds(alive.us, text);
+    buffer_put(out, text, n);
+    put_ran(c, now, out);
+}
+
 void device_state_print(const struct devices *d, const struct device *device,
                         struct instant now, struct buffer *out)
 {
@@ -48,6 +63,7 @@ void device_state_print(const struct devices *d, const struct device *device,
     buffer_cstring(out, "1");
     fields_put_int(out, "saved", now.wall.us);
     fields_put_int(out, "silent", silence - device->seen_us);
+    put_ran(&d->silence, now.mono, out);
     if (device->seen.us != INT64_MIN) {
         fields_put_int(out, "seen", to_wall(device->seen, now));
     }
@@ -174,6 +190,63 @@ static bool to_hash(struct text t, uint64_t *ret)
     return true;
 }
 
+/* How long the gateway had been subscribed in all when a line was saved. */
+struct ran {
+    bool said; /* not by older versions */
+    int64_t series, total_us;
+};
+
+/* Longer than a gateway lives is nonsense, which the next run would go on from. */
+#define RAN_US_MAX (INT64_C(100) * 366 * 24 * 3600 * US_PER_S)
+
+static void read_ran(struct text value, struct ran *ret)
+{
+    int64_t series, total;
+    if (to_int(fields_cut(&value, '@'), &series) && to_int(value, &total) &&
+        series >= 0 && total >= 0 && total <= RAN_US_MAX) {
+        *ret = (struct ran){true, series, total};
+    }
+}
+
+void gateway_state_apply(struct silence_clock *c, struct text line, struct wall *alive)
+{
+    struct text rest = line, first = fields_cut(&rest, ' '), key, value;
+    struct ran ran = {0};
+    double seconds;
+    if (number_parse(first, &seconds) != BRINK_OK || !(seconds > 0 && seconds < 9e9)) {
+        return;
+    }
+    int64_t us = number_seconds_to_us(seconds);
+    bool newer = us > alive->us;
+    alive->us = newer ? us : alive->us;
+    while (fields_next(&rest, &key, &value)) {
+        if (text_equal(key, TEXT("ran"))) {
+            read_ran(value, &ran);
+        }
+    }
+    if (ran.said && ran.series == c->series) { /* the wall clock may have been set back */
+        c->total_us = ran.total_us > c->total_us ? ran.total_us : c->total_us;
+    } else if (ran.said && c->series == 0) {
+        c->series = ran.series;
+        c->total_us += ran.total_us;
+    } else if (ran.said && ran.series != 0 && newer) {
+        c->series = ran.series;
+        c->total_us = ran.total_us;
+    }
+}
+
+/* When a line was saved, on this run's silence clock: 0, or before it began. */
+static int64_t saved_at(const struct silence_clock *c, const struct ran *ran,
+                        struct wall saved, struct wall alive)
+{
+    int64_t since = alive.us - saved.us;
+    bool known = c->series != 0 || c->total_us > 0;
+    if (ran->said && known && ran->series == c->series) {
+        since = c->total_us - ran->total_us;
+    }
+    return since > 0 ? -since : 0;
+}
+
 /* "l.name=value", of either kind of line. */
 static void apply_label(struct device *device, struct text key, struct text value)
 {
@@ -188,7 +261,7 @@ static void apply_label(struct device *device, struct text key, struct text valu
 }
 
 static void apply_value(const struct devices *d, struct device *device, struct text name,
-                        struct text rest, int64_t silence, int64_t since_saved)
+                        struct text rest, int64_t saved_us)
 {
     char *metric = fields_unescape(name);
     int number = metric ? ruleset_metric(d->rules, text_of(metric)) : -1;
@@ -202,7 +275,7 @@ static void apply_value(const struct devices *d, struct device *device, struct t
         cell->known = true;
         cell->value = value;
         cell->at.us = at > cell->at.us ? at : cell->at.us;
-        cell->seen_us = silence - silent - since_saved;
+        cell->seen_us = saved_us - silent;
     }
 }
 
@@ -308,14 +381,14 @@ static void apply_undecided(struct device *device, struct text id, struct text r
 /* Since when the rule has had no answer, on the silence clock. A look at it before its
  * device was read back found it unknown only since the start. */
 static void apply_unknown(struct device *device, struct text id, struct text rest,
-                          int64_t silence, int64_t since_saved)
+                          int64_t saved_us)
 {
     struct instance *in = device_instance(device, id);
     uint64_t hash;
     int64_t unknown;
     if (in && to_hash(fields_cut(&rest, '@'), &hash) && hash == in->rule->condition &&
         to_int(rest, &unknown) && unknown >= 0) {
-        int64_t since = silence - unknown - since_saved;
+        int64_t since = saved_us - unknown;
         if (in->unknown_us == NOT_UNKNOWN || since < in->unknown_us) {
             in->unknown_us = since;
         }
@@ -371,6 +444,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     /* The timeline and the site come first: the site says which rules there are. */
     struct saved_timeline timeline = no_timeline;
     int64_t saved = 0, silent = -1, seen = 0, part = 0;
+    struct ran ran = {0};
     char *site = NULL;
     struct text key, value;
     for (struct text scan = rest; fields_next(&scan, &key, &value);) {
@@ -380,6 +454,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             (void)to_int(value, &silent);
         } else if (text_equal(key, TEXT("seen"))) {
             (void)to_int(value, &seen);
+        } else if (text_equal(key, TEXT("ran"))) {
+            read_ran(value, &ran);
         } else if (text_equal(key, TEXT("part"))) {
             (void)to_int(value, &part);
         } else if (text_equal(key, TEXT("site")) && !site) {
@@ -388,8 +464,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             read_timeline(key, value, &timeline);
         }
     }
-    int64_t since_saved = alive.us > saved ? alive.us - saved : 0;
-    int64_t silence = silence_now(&d->silence, now.mono);
+    /* What was not heard in this run was silent since then, however late this is read. */
+    int64_t saved_us = saved_at(&d->silence, &ran, (struct wall){saved}, alive);
     bool fresh = !device->heard && !device->in_part; /* by this run, or by that one */
     struct wall known = {fresh || timeline.newest == INT64_MIN ? 0 : timeline.newest};
     enum brink_status status = BRINK_OK;
@@ -398,7 +474,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         apply_seen(device, seen, now);
     }
     if (fresh && silent >= 0) {
-        device->seen_us = silence - silent - since_saved;
+        device->seen_us = saved_us - silent;
     }
     if (site && !device->site) {
         status = device_set_site(d, device, text_of(site));
@@ -414,9 +490,9 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         if (key.p[0] == 'l') {
             apply_label(device, key, value);
         } else if (key.p[0] == 'v') {
-            apply_value(d, device, name, value, silence, since_saved);
+            apply_value(d, device, name, value, saved_us);
         } else if (key.p[0] == 'u' && fresh) {
-            apply_unknown(device, name, value, silence, since_saved);
+            apply_unknown(device, name, value, saved_us);
         } else if (key.p[0] == 'p' || key.p[0] == 'h') {
             apply_timer(device, key.p[0] == 'p', known, name, value);
         } else if (key.p[0] == 'b') {

@@ -18,6 +18,13 @@ struct instant {
     struct wall wall; /* arrival time (SPEC 3.3) */
 };
 
+/* The gateway's own line: until when it was subscribed, and for how long in all. */
+void gateway_state_print(const struct silence_clock *c, struct wall alive,
+                         struct mono now, struct buffer *out);
+/* There may be several, of one run and the next: *alive and the clock take the newest.
+ * What a run says that had not read another run's is added to that. */
+void gateway_state_apply(struct silence_clock *c, struct text line, struct wall *alive);
+
 /* newest, site, latest values, pending alerts and held timers of a device, and which
  * rules could not say what its newest reading means. As long as its stored line was not
  * read it is marked as a part, with what was false meanwhile. */
@@ -25,7 +32,8 @@ void device_state_print(const struct devices *d, const struct device *device,
                         struct instant now, struct buffer *out);
 /* Fills in what the device does not know better by itself, be it from this run or from
  * such a part. alive: until when the gateway was last known to be subscribed; {0}: not
- * known. E_SYNTAX: not such a line. */
+ * known. How long it was since the line was saved is told by that only for lines that
+ * do not say it themselves: those of older versions. E_SYNTAX: not such a line. */
 enum brink_status device_state_apply(struct devices *d, struct device *device,
                                      struct text line, struct instant now,
                                      struct wall alive) BRINK_MUST_CHECK;

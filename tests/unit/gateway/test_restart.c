@@ -403,12 +403,14 @@ START_TEST(test_what_time_did_until_the_devices_are_read_back)
     world_begin_on(&w, server.socket, "",
                    "rules:\n"
                    "  - {id: again, when: x > 5 and y > 3, repeat: 10m}\n"
+                   "  - {id: since, when: 'y > 3 and absent(x, 10m)'}\n"
                    "  - {id: edited, when: z > 40}\n");
     say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":9,\"y\":4,\"z\":35}");
     ck_assert_str_eq(told(&w), "OPEN again d1\n");
     world_reload(&w, "",
                  "rules:\n"
                  "  - {id: again, when: x > 5 and y > 3, repeat: 10m}\n"
+                 "  - {id: since, when: 'y > 3 and absent(x, 10m)'}\n"
                  "  - {id: edited, when: z > 30}\n");
     pass(&w, MINUTE);
     restart_without_valkey(&w);
@@ -418,7 +420,8 @@ START_TEST(test_what_time_did_until_the_devices_are_read_back)
     ck_assert_str_eq(told(&w), "");
     read_devices_back(&w);
     pass(&w, S);
-    ck_assert_str_eq(told(&w), "REPEATED again d1\n");
+    ck_assert_str_eq(last_told(&w, "event_at"), "2026-01-01T00:14:01.000Z");
+    ck_assert_str_eq(told(&w), "REPEATED again d1\nOPEN since d1\n");
     world_end(&w);
 }
 END_TEST
@@ -493,6 +496,113 @@ START_TEST(test_an_older_message_lends_its_time_to_nothing)
     pass(&w, 8 * S);
     say(&w, "d1", NULL, 9); /* 10 s behind the other */
     ck_assert_str_eq(told(&w), "");
+    world_end(&w);
+}
+END_TEST
+
+/* How long a device has been silent counts only while the gateway was subscribed, also
+ * over a restart that finds the line of a device written before the broker was away
+ * (SPEC 4.8). */
+START_TEST(test_time_not_subscribed_is_no_silence_over_a_restart)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: 'absent(x, 10m)'}\n"
+                   "  - {id: s, when: silent(10m)}\n");
+    say(&w, "d1", NULL, 1);
+    pass(&w, MINUTE);
+    pipeline_subscribed(w.pipeline, false, world_now(&w).mono);
+    pass(&w, HOUR);
+    pipeline_subscribed(w.pipeline, true, world_now(&w).mono);
+    pass(&w, 90 * S);
+    world_restart(&w);
+    pass(&w, 445 * S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 10 * S);
+    ck_assert_str_eq(told(&w), "OPEN a d1\nOPEN s d1\n");
+    world_end(&w);
+}
+END_TEST
+
+/* Nor is the time between two runs, for a device that the second did not hear and the
+ * third finds as the first left it. */
+START_TEST(test_time_between_runs_is_no_silence_for_the_run_after_the_next)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "", "rules: [{id: s, when: silent(10m)}]\n");
+    say(&w, "d1", NULL, 1);
+    pass(&w, MINUTE);
+    world_restart_after(&w, HOUR);
+    pass(&w, MINUTE);
+    world_restart_after(&w, 10 * S);
+    pass(&w, MINUTE);
+    world_restart_after(&w, _i == 0 ? 10 * S : -2 * HOUR); /* its clock is set back */
+    pass(&w, 415 * S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 10 * S);
+    ck_assert_str_eq(told(&w), "OPEN s d1\n");
+    world_end(&w);
+}
+END_TEST
+
+/* A line that is read late is of a device that was silent in this run as well. */
+START_TEST(test_silence_counts_while_the_devices_are_not_read_back)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: 'absent(x, 10m)'}\n"
+                   "  - {id: s, when: silent(10m)}\n"
+                   "  - {id: u, when: x / (x - 5) > 2, on_no_data: resolve, "
+                   "no_data_after: 12m}\n");
+    say(&w, "d1", NULL, 6);
+    ck_assert_str_eq(told(&w), "OPEN u d1\n");
+    pass(&w, 30 * S);
+    say(&w, "d1", NULL, 5); /* no answer */
+    pass(&w, 2 * MINUTE);
+    say(&w, "d1", NULL, 5);
+    pass(&w, MINUTE);
+    restart_without_valkey(&w);
+    pass(&w, 8 * MINUTE);
+    ck_assert_str_eq(told(&w), "");
+    read_devices_back(&w);
+    pass(&w, 50 * S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 15 * S);
+    ck_assert_str_eq(told(&w), "OPEN a d1\nOPEN s d1\nCLOSED u d1\n");
+    world_end(&w);
+}
+END_TEST
+
+/* Over runs that never saw Valkey, too: each leaves word how long it was subscribed,
+ * which is added to what Valkey has of the runs before. */
+START_TEST(test_silence_goes_on_over_runs_without_valkey)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "", "rules: [{id: s, when: silent(10m)}]\n");
+    say(&w, "d1", NULL, 1);
+    pass(&w, MINUTE);
+    restart_without_valkey(&w);
+    say(&w, "d2", NULL, 1);
+    pass(&w, 3 * MINUTE);
+    world_restart_after(&w, HOUR); /* and it is still away */
+    pass(&w, 3 * MINUTE);
+    read_devices_back(&w);
+    pass(&w, 2 * MINUTE);
+    world_restart_after(&w, HOUR);
+    pass(&w, 50 * S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 20 * S);
+    ck_assert_str_eq(told(&w), "OPEN s d1\n");
+    pass(&w, 40 * S);
+    ck_assert_str_eq(told(&w), "");
+    pass(&w, 30 * S);
+    ck_assert_str_eq(told(&w), "OPEN s d2\n");
     world_end(&w);
 }
 END_TEST
@@ -628,6 +738,11 @@ int main(void)
     tcase_add_test(t, test_what_time_did_until_the_devices_are_read_back);
     tcase_add_test(t, test_what_could_not_be_decided_on_is_decided_on_behind_a_start);
     tcase_add_loop_test(t, test_an_older_message_lends_its_time_to_nothing, 0, 2);
+    tcase_add_test(t, test_time_not_subscribed_is_no_silence_over_a_restart);
+    tcase_add_loop_test(
+        t, test_time_between_runs_is_no_silence_for_the_run_after_the_next, 0, 2);
+    tcase_add_test(t, test_silence_counts_while_the_devices_are_not_read_back);
+    tcase_add_test(t, test_silence_goes_on_over_runs_without_valkey);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
                         SEEDS(2));
     suite_add_tcase(suite, t);

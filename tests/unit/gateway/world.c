@@ -127,12 +127,12 @@ static void load(const struct world *w, struct config **config, struct ruleset *
 
 static void keep_devices(struct world *w)
 {
-    char alive[NUMBER_BYTES];
     const struct devices *d = &w->pipeline->devices;
     const struct device *device;
     buffer_clear(&w->lines);
-    buffer_format(&w->lines, "%s %.*s\n", GATEWAY_FIELD,
-                  (int)number_print_seconds(world_now(w).wall.us, alive), alive);
+    buffer_format(&w->lines, "%s ", GATEWAY_FIELD);
+    gateway_state_print(&d->silence, world_now(w).wall, world_now(w).mono, &w->lines);
+    buffer_char(&w->lines, '\n');
     for (size_t i = 0; (device = map_next(&d->by_field, &i));) {
         buffer_format(&w->lines, "%s ", device->field);
         device_state_print(d, device, world_now(w), &w->lines);

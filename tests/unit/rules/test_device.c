@@ -155,6 +155,7 @@ START_TEST(test_device_state_survives_as_text)
     ck_assert_int_eq(device_bind(&devices, d), BRINK_OK);
     ck_assert_uint_eq(d->n_instances, 1);
     d->instances[0]->left = true;
+    d->instances[0]->decided = false;
     ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line), later,
                                         (struct wall){t0 + 16 * US_PER_S}),
                      BRINK_OK);
@@ -249,14 +250,15 @@ START_TEST(test_time_without_an_answer_survives_as_text)
         d->instances[0]->unknown_us = run == 0   ? 4 * US_PER_S
                                       : run == 3 ? silence - US_PER_S
                                                  : NOT_UNKNOWN;
-        if (run > 0) { /* each run was subscribed for 20 s beyond what it had saved */
+        if (run > 0) { /* each run was subscribed for 20 s beyond what it had saved, and
+                          this one for 10 s until it read that */
             ck_assert_int_eq(
                 device_state_apply(&devices, d, buffer_view(&line), now,
                                    (struct wall){now.wall.us - 40 * US_PER_S}),
                 BRINK_OK);
         }
         ck_assert_int_eq(silence - d->instances[0]->unknown_us,
-                         (6 + run * 20) * US_PER_S);
+                         (6 + run * 30) * US_PER_S);
         buffer_clear(&line);
         device_state_print(&devices, d, now, &line);
         end();
@@ -269,6 +271,83 @@ START_TEST(test_time_without_an_answer_survives_as_text)
                      BRINK_OK);
     ck_assert(d->instances[0]->unknown_us == NOT_UNKNOWN);
     end();
+    buffer_finish(&line);
+}
+END_TEST
+
+/* What a device's line says `by`, for a gateway whose own lines are these, one after the
+ * other; how long it is since then, in seconds. */
+static int64_t seconds_since(const char *const *own, const char *by)
+{
+    const struct instant now = {{50 * US_PER_S}, {INT64_C(2000000000)}};
+    struct buffer line = {0};
+    struct wall alive = {0};
+    begin("rules: [{id: a, when: t > 1}]");
+    struct device *d = get("acme", "d1");
+    for (size_t i = 0; own[i]; i++) {
+        gateway_state_apply(&devices.silence, text_of(own[i]), &alive);
+    }
+    buffer_format(&line, "1 saved=1000000000 silent=0%s%s", *by ? " ran=" : "", by);
+    ck_assert_int_eq(device_state_apply(&devices, d, buffer_view(&line), now, alive),
+                     BRINK_OK);
+    int64_t since = -d->seen_us / US_PER_S;
+    end();
+    buffer_finish(&line);
+    return since;
+}
+
+START_TEST(test_time_subscribed_since_a_line_was_saved)
+{
+    static const struct {
+        const char *own[3], *by;
+        int64_t seconds;
+    } cases[] = {
+        {{"1600 ran=7@90000000"}, "7@30000000", 60},
+        {{"1600 ran=7@90000000"}, "7@95000000", 0}, /* killed after it was saved */
+        {{"900 ran=7@90000000"}, "7@30000000", 60}, /* the wall clock was set back */
+        /* Older versions, and others' totals: by the wall clock. */
+        {{"1600"}, "", 600},
+        {{"900"}, "", 0},
+        {{"1600"}, "7@30000000", 600},
+        {{"1600 ran=7@90000000"}, "", 600},
+        {{"1600 ran=7@90000000"}, "8@30000000", 600},
+        {{"1600"}, "0@0", 600},
+        {{NULL}, "0@30000000", 0},
+        /* What waited for Valkey, and then what that has. */
+        {{"1600 ran=7@90000000", "1500 ran=7@80000000"}, "7@30000000", 60},
+        {{"1600 ran=7@80000000", "1700 ran=7@90000000"}, "7@30000000", 60},
+        {{"1600 ran=0@10000000", "1500 ran=7@80000000"}, "7@30000000", 60},
+        {{"1600 ran=0@40000000"}, "0@10000000", 30},
+        {{"1600 ran=8@80000000", "1500 ran=7@90000000"}, "8@30000000", 50},
+        {{"1600 ran=8@80000000", "1700 ran=7@90000000"}, "7@30000000", 60},
+        /* Nonsense is as if it were not there. */
+        {{"1600 ran=7@9223372036854775807"}, "7@30000000", 600},
+        {{"1600 ran=7@-5"}, "7@30000000", 600},
+        {{"1600 ran=-7@90000000"}, "-7@30000000", 600},
+        {{"1600 ran=7"}, "7@30000000", 600},
+        {{"1600 ran=7@90000000"}, "7@-9223372036854775807", 600},
+        {{"1600 ran=7@90000000", "x ran=7@95000000"}, "7@30000000", 60},
+        {{"1600 ran=7@90000000", "-1 ran=7@95000000"}, "7@30000000", 60},
+        {{"", "1e300 ran=7@95000000"}, "7@30000000", 0},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        int64_t since = seconds_since(cases[k].own, cases[k].by);
+        ck_assert_msg(since == cases[k].seconds, "case %zu: %lld s", k, (long long)since);
+    }
+}
+END_TEST
+
+START_TEST(test_gateways_line_survives_as_text)
+{
+    struct silence_clock c = {.series = 7, .total_us = 5}, back = {0};
+    struct buffer line = {0};
+    struct wall alive = {0};
+    silence_start(&c, (struct mono){100});
+    gateway_state_print(&c, (struct wall){1600000001}, (struct mono){110}, &line);
+    gateway_state_apply(&back, buffer_view(&line), &alive);
+    ck_assert_int_eq(alive.us, 1600000001);
+    ck_assert_int_eq(back.series, 7);
+    ck_assert_int_eq(back.total_us, 15);
     buffer_finish(&line);
 }
 END_TEST
@@ -492,6 +571,8 @@ int main(void)
     tcase_add_test(t, test_a_device_keeps_its_instances_until_its_line_is_read);
     tcase_add_test(t, test_what_only_a_firing_alert_has_goes_when_nothing_is_in_it);
     tcase_add_test(t, test_time_without_an_answer_survives_as_text);
+    tcase_add_test(t, test_time_subscribed_since_a_line_was_saved);
+    tcase_add_test(t, test_gateways_line_survives_as_text);
     tcase_add_test(t, test_time_across_a_restart_is_never_negative);
     tcase_add_test(t, test_timeline_of_arrivals_moves_with_the_gateways_clock);
     tcase_add_test(t, test_stored_alert_survives_as_text);

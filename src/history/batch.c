@@ -330,8 +330,8 @@ void history_exchange(struct history *h, struct mono now)
     forget_begun(h);
     keep_begin(h);
     bool up = store_connection(h->store) != NULL;
-    if (!up || exchange_is_needed(h, now, true)) {
-        exchange_run(h, now, true);
+    if (!up || exchange_is_needed(h, now)) {
+        exchange_run(h, now, false);
     }
 }
 

@@ -12,9 +12,9 @@
 
 /* --- what there is to do --- */
 
-bool exchange_is_needed(const struct history *h, struct mono now, bool with_due)
+bool exchange_is_needed(const struct history *h, struct mono now)
 {
-    return h->n_touched > 0 || (with_due && h->n_due > 0) || side_waits(&h->side) ||
+    return h->n_touched > 0 || h->n_due > 0 || side_has_more(&h->side) ||
            (h->facts.known && now.us >= h->next_info.us);
 }
 
@@ -38,7 +38,7 @@ static void plan_due(struct history *h)
     }
 }
 
-static void begin(struct history *h, bool with_due)
+static void begin(struct history *h)
 {
     h->ops.n = h->again.n = 0;
     buffer_clear(&h->texts);
@@ -50,9 +50,7 @@ static void begin(struct history *h, bool with_due)
             (void)!series_plan(s);       /* out of memory: it fails at the end */
         }
     }
-    if (with_due) {
-        plan_due(h);
-    }
+    plan_due(h);
 }
 
 /* --- answers --- */
@@ -180,7 +178,8 @@ static void put_calls(struct history *h)
     }
 }
 
-static struct round put_round(struct history *h, struct mono now, bool first)
+static struct round put_round(struct history *h, struct mono now, bool first,
+                              bool with_load)
 {
     struct round round = {.h = h};
     buffer_clear(&h->request);
@@ -197,7 +196,7 @@ static struct round put_round(struct history *h, struct mono now, bool first)
     put_calls(h);
     round.n = round.side = round.calls + h->n_calls;
     if (first) {
-        round.n += side_request(&h->side, now, &h->request);
+        round.n += side_request(&h->side, now, with_load, &h->request);
         if (h->facts.known && now.us >= h->next_info.us) {
             resp_array(&h->request, 2);
             resp_bulk(&h->request, TEXT("INFO"));
@@ -213,9 +212,9 @@ static struct round put_round(struct history *h, struct mono now, bool first)
 /* --- the exchange --- */
 
 static enum brink_status run_round(struct history *h, struct mono now, bool first,
-                                   struct mono deadline)
+                                   bool with_load, struct mono deadline)
 {
-    struct round round = put_round(h, now, first);
+    struct round round = put_round(h, now, first, with_load);
     struct connection *c = store_connection(h->store);
     enum brink_status status = BRINK_E_NOMEM;
     if (buffer_ok(&h->request)) {
@@ -306,7 +305,7 @@ static void fail_staged(struct history *h)
     }
 }
 
-void exchange_run(struct history *h, struct mono now, bool with_due)
+void exchange_run(struct history *h, struct mono now, bool with_load)
 {
     if (!store_connection(h->store)) {
         fail_staged(h);
@@ -314,9 +313,9 @@ void exchange_run(struct history *h, struct mono now, bool with_due)
     }
     struct mono began = h->clock->mono(h->clock->ctx);
     struct mono deadline = {began.us + h->timeout_us};
-    begin(h, with_due);
+    begin(h);
     enum brink_status status = BRINK_OK;
-    bool due = with_due && h->n_due > 0;
+    bool due = h->n_due > 0;
     for (bool first = true; status == BRINK_OK; first = false) {
         if (!first) {
             swap_ops(h);
@@ -325,7 +324,7 @@ void exchange_run(struct history *h, struct mono now, bool with_due)
             }
             keep_begin(h); /* the lists that the first round read */
         }
-        status = run_round(h, now, first, deadline);
+        status = run_round(h, now, first, with_load, deadline);
     }
     if (status == BRINK_OK && h->wrote) {
         store_worked(h->store);

@@ -191,8 +191,8 @@ void history_put_device(struct history *h, struct text field, struct text value)
 void history_put_cooldown(struct history *h, struct text tenant, struct text rule,
                           struct text device, int64_t ttl_us);
 /* Reads the whole hash once Valkey is first reached (HSCAN, in steps of history_step());
- * visit is called for each field from within history_step(),
- * for `first` (static text) before all others; done once with field.p ==
+ * visit is called for each field from within history_step() or history_flush(), never
+ * amid a batch, for `first` (static text) before all others; done once with field.p ==
  * NULL. A field may be visited twice (a rehash, a connection that broke). Devices put
  * meanwhile are written after it, so that they hide nothing from it. */
 void history_load_devices(struct history *h, const char *first,

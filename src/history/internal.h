@@ -245,10 +245,11 @@ bool op_list_put(struct op_list *list, struct op op);
 
 /* --- exchange.c --- */
 
-/* Everything that is staged; with_due: some of what is due, too. Never longer than the
- * timeout. Without a connection all that is staged fails, at once. */
-void exchange_run(struct history *h, struct mono now, bool with_due);
-bool exchange_is_needed(const struct history *h, struct mono now, bool with_due);
+/* Everything that is staged, and some of what is due. with_load: reading the devices'
+ * hash goes on, too; never amid a batch, since what is read changes devices. Never longer
+ * than the timeout. Without a connection all that is staged fails, at once. */
+void exchange_run(struct history *h, struct mono now, bool with_load);
+bool exchange_is_needed(const struct history *h, struct mono now); /* amid a batch */
 
 /* --- keep.c --- */
 

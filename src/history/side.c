@@ -310,11 +310,16 @@ bool side_waits(const struct side *s)
     return s->load.visit || s->first || s->n_cooldowns > 0;
 }
 
-size_t side_request(struct side *s, struct mono now, struct buffer *out)
+bool side_has_more(const struct side *s)
+{
+    return (s->first && !s->load.visit) || s->n_cooldowns > 0;
+}
+
+size_t side_request(struct side *s, struct mono now, bool with_load, struct buffer *out)
 {
     s->n_asked = 0;
     if (s->load.visit) {
-        s->n_asked += load_request(s, out);
+        s->n_asked += with_load ? load_request(s, out) : 0;
     } else {
         s->n_asked += device_requests(s, out);
     }

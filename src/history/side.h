@@ -65,11 +65,13 @@ void side_each_device(const struct side *s,
 void side_load(struct side *s, const char *first,
                void (*visit)(void *ctx, struct text field, struct text value), void *ctx);
 bool side_waits(const struct side *s); /* is there anything to send? */
+/* The same without a load, and what waits for that. */
+bool side_has_more(const struct side *s);
 
 /* Appends the commands of what waits, bounded; returns how many answers they will have.
- * Device values wait for the end of a load: they would hide from it what was there
- * before. */
-size_t side_request(struct side *s, struct mono now, struct buffer *out);
+ * with_load: a load goes on. Device values wait for the end of a load: they would hide
+ * from it what was there before. */
+size_t side_request(struct side *s, struct mono now, bool with_load, struct buffer *out);
 void side_reply(struct side *s, size_t i, const struct reply *r);
 /* After the exchange. Not answered: all of it waits again, and a load starts anew. */
 void side_settle(struct side *s, struct mono now, bool answered);

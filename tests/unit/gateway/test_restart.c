@@ -9,6 +9,7 @@
 #include "../history/server.h"
 #include "../tap.h"
 #include "alert/payload.h"
+#include "gateway/engine.h"
 #include "gateway/orders.h"
 #include "world.h"
 
@@ -607,6 +608,63 @@ START_TEST(test_silence_goes_on_over_runs_without_valkey)
 }
 END_TEST
 
+#define DEVICES_HASH "brink:gw:devices"
+
+static size_t count_restored(const struct world *w)
+{
+    size_t n = 0;
+    const struct device *device;
+    for (size_t i = 0; (device = map_next(&w->pipeline->devices.by_field, &i));) {
+        n += device->restored;
+    }
+    return n;
+}
+
+/* A line that is read back may say a site, which binds its device anew: never while a
+ * batch is at hand that has staged values of it. (It was, in the batch's own exchange:
+ * they were applied to cells that were gone.) */
+START_TEST(test_no_device_is_read_back_amid_a_batch)
+{
+    struct world w;
+    struct mono wake;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: x > 5}\n"
+                   "  - {id: b, when: 'last(x, 1h) > 5', scope: {sites: [s1]}}\n");
+    world_stop(&w);
+    DO(&server, "EVAL",
+       "for i=0,2999 do redis.call('HSET',KEYS[1],'acme/d'..i,'1 silent=0 site=s1') end",
+       "1", DEVICES_HASH);
+    put_valkey_aside();
+    w.valkey = NULL; /* the start does not wait for it */
+    world_start(&w);
+    bring_valkey_back();
+    wait_for_valkey(&w);
+    pipeline_step(w.pipeline, world_now(&w), &wake);
+    size_t restored = count_restored(&w); /* a page of them */
+    ck_assert_uint_ge(restored, 500);
+    ck_assert_uint_lt(restored, 1500);
+    for (int i = 0; i < 1000; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "d%d", i);
+        add(&w, id, NULL, 1);
+    }
+    apply(&w);
+    ck_assert_uint_eq(count_restored(&w), restored);
+    for (size_t before = restored; !pipeline_is_loaded(w.pipeline); before = restored) {
+        say(&w, "d0", NULL, 1); /* it goes on from batch to batch */
+        pipeline_step(w.pipeline, world_now(&w), &wake);
+        restored = count_restored(&w);
+        ck_assert_uint_gt(restored, before);
+    }
+    ck_assert_uint_eq(count_restored(&w), 3000);
+    say(&w, "d999", NULL, 6);
+    ck_assert_str_eq(told(&w), "OPEN a d999\nOPEN b d999\n");
+    world_end(&w);
+}
+END_TEST
+
 static void expect_same(char *expected, char *got)
 {
     size_t same = 0;
@@ -743,6 +801,7 @@ int main(void)
         t, test_time_between_runs_is_no_silence_for_the_run_after_the_next, 0, 2);
     tcase_add_test(t, test_silence_counts_while_the_devices_are_not_read_back);
     tcase_add_test(t, test_silence_goes_on_over_runs_without_valkey);
+    tcase_add_test(t, test_no_device_is_read_back_amid_a_batch);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
                         SEEDS(2));
     suite_add_tcase(suite, t);

@@ -151,7 +151,7 @@ static void restore_devices(struct world *w)
     }
 }
 
-static void start(struct world *w)
+void world_start(struct world *w)
 {
     struct ruleset *set;
     struct mono wake;
@@ -196,7 +196,7 @@ static void forget_said(struct world *w)
     }
 }
 
-static void stop(struct world *w)
+void world_stop(struct world *w)
 {
     forget_said(w);
     if (w->keeps_devices) {
@@ -219,7 +219,7 @@ void world_begin_on(struct world *w, const char *valkey, const char *alerts,
     ck_assert_ptr_nonnull(mkdtemp(w->folder));
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     write_files(w, alerts, rules);
-    start(w);
+    world_start(w);
 }
 
 void world_begin(struct world *w, const char *alerts, const char *rules)
@@ -240,9 +240,9 @@ void world_reload(struct world *w, const char *alerts, const char *rules)
 
 void world_restart_after(struct world *w, int64_t us)
 {
-    stop(w);
+    world_stop(w);
     w->at_us += us;
-    start(w);
+    world_start(w);
 }
 
 void world_restart(struct world *w)
@@ -255,7 +255,7 @@ void world_end(struct world *w)
     static const char *const files[] = {"brink.yaml", "rules.yaml", "backlog"};
     char path[128];
     struct kept_state *s;
-    stop(w);
+    world_stop(w);
     for (size_t i = 0; (s = map_next(&w->states, &i));) {
         free(s);
     }

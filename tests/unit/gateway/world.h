@@ -45,6 +45,9 @@ void world_reload(struct world *w, const char *alerts, const char *rules);
 /* A clean stop and a start at once, or after it was down for so long. */
 void world_restart(struct world *w);
 void world_restart_after(struct world *w, int64_t us);
+/* The halves of that: what is kept may be changed in between. */
+void world_stop(struct world *w);
+void world_start(struct world *w);
 void world_end(struct world *w);
 
 struct instant world_now(const struct world *w);

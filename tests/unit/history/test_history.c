@@ -882,6 +882,28 @@ START_TEST(test_history_loads_devices_before_it_overwrites_them)
 }
 END_TEST
 
+/* What is read back may change what a batch has staged. */
+START_TEST(test_history_loads_no_devices_amid_a_batch)
+{
+    static bool seen[3000];
+    struct series *s = open_series(&gw, KEY, spec(60, 0));
+    DO(&server, "EVAL",
+       "for i=0,2999 do redis.call('HSET',KEYS[1],'t/'..i,'value-'..i) end", "1", HASH);
+    history_load_devices(gw.h, "t/1234", visit, seen);
+    push(&gw, s, at(0, 1));
+    ck_assert_int_eq(visited, 0);
+    rig_step(&gw);
+    int page = visited;
+    ck_assert_int_gt(page, 0);
+    push(&gw, s, at(1, 1));
+    ck_assert_int_eq(visited, page);
+    ck_assert(series_readable(s));
+    UNTIL(&gw, done > 0);
+    ck_assert_int_eq(visited, 3000);
+    series_free(s);
+}
+END_TEST
+
 START_TEST(test_history_refused_device_state_is_no_error_of_the_windows)
 {
     DO(&server, "SET", HASH, "a string");
@@ -964,6 +986,7 @@ int main(void)
     tcase_add_test(c, test_history_key_escapes_the_tenant_only);
     tcase_add_test(c, test_history_writes_devices_and_cooldowns);
     tcase_add_test(c, test_history_writes_many_devices_without_a_pause);
+    tcase_add_test(c, test_history_loads_no_devices_amid_a_batch);
     tcase_add_test(c, test_history_loads_devices_before_it_overwrites_them);
     tcase_add_test(c, test_history_refused_device_state_is_no_error_of_the_windows);
     tcase_add_test(c, test_history_tells_what_info_says);

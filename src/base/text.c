@@ -87,6 +87,18 @@ bool text_is_utf8(struct text t)
     return true;
 }
 
+bool text_has_control(struct text t)
+{
+    for (size_t i = 0; i < t.n; i++) {
+        unsigned char b = (unsigned char)t.p[i];
+        if (b < 0x20 || b == 0x7f ||
+            (b == 0xc2 && i + 1 < t.n && (unsigned char)t.p[i + 1] < 0xa0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Bytes that the i-th character of t takes in the escaped form; *ret_in what it takes in
  * t. */
 static size_t escape_one(struct text t, size_t i, char to[4], size_t *ret_in)

@@ -39,6 +39,9 @@ bool text_is_utf8(struct text t);
  * look. */
 bool text_is_plain(struct text t);
 
+/* C0, DEL or C1, in what is known to be UTF-8? */
+bool text_has_control(struct text t);
+
 /* For logs and terminals: printable ASCII and well-formed UTF-8 above U+009F stay, all
  * else becomes \xNN (and \\ for a backslash); cut with "..." when it would not fit.
  * Always NUL-terminated; returns the bytes written without the NUL. out_bytes >= 8. */

@@ -165,22 +165,9 @@ static void refuse(struct decoder *d, enum counter why)
     refuse_n(d, why, 1);
 }
 
-/* C0, DEL and C1, in what is known to be UTF-8. */
-static bool has_control(struct text t)
-{
-    for (size_t i = 0; i < t.n; i++) {
-        unsigned char b = (unsigned char)t.p[i];
-        if (b < 0x20 || b == 0x7f ||
-            (b == 0xc2 && i + 1 < t.n && (unsigned char)t.p[i + 1] < 0xa0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_name(struct text t, size_t bytes_max)
 {
-    return t.n > 0 && t.n <= bytes_max && (text_is_plain(t) || !has_control(t));
+    return t.n > 0 && t.n <= bytes_max && (text_is_plain(t) || !text_has_control(t));
 }
 
 /* ---- one message ---- */

@@ -196,39 +196,44 @@ static void save_totals(struct pipeline *p)
     }
 }
 
-/* One device's line from Valkey. */
-void restore_device(void *ctx, struct text field, struct text value)
+static void tell_unreadable(struct pipeline *p, struct text field)
 {
-    struct pipeline *p = ctx;
-    const char *slash =
-        field.p ? memchr(field.p, '/', field.n) : NULL; /* field.p == NULL: the end */
-    struct device *device;
+    log_limited(&p->limit_state, p->now.mono, LOG_LEVEL_WARNING,
+                "stored state of a device is unreadable, ignoring it",
+                LOG_T("field", field));
+}
+
+/* False: it is none. */
+static bool restore_line(struct pipeline *p, struct text field, struct text value)
+{
+    const char *slash = memchr(field.p, '/', field.n);
     enum brink_status why;
-    if (!field.p) {
-        p->devices_loaded = true;
-        p->devices.unread = false;
-        save_totals(p);
-        for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
-            look_again(p, device);
-        }
-        return;
-    }
     if (text_equal(field, TEXT(GATEWAY_FIELD))) {
         gateway_state_apply(&p->devices.silence, value, &p->alive);
-        return;
+        return true;
     }
     if (!slash) {
-        return;
+        return true;
     }
     struct text tenant = {field.p, (size_t)(slash - field.p)};
     struct text id = {slash + 1, field.n - tenant.n - 1};
-    if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field)) {
-        return;
+    /* As in a topic: a line break would stand in the backlog's lines. */
+    if (tenant.n == 0 || id.n == 0 || !text_is_utf8(field) || text_has_control(field)) {
+        tell_unreadable(p, field);
+        return false;
     }
-    device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
+    struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
     bool before = device && (device->heard || device->in_part);
-    if (device && !device->restored &&
-        device_state_apply(&p->devices, device, value, p->now, p->alive) == BRINK_OK) {
+    if (!device || device->restored) {
+        return true;
+    }
+    enum brink_status status =
+        device_state_apply(&p->devices, device, value, p->now, p->alive);
+    if (status == BRINK_E_SYNTAX && value.n > 0) {
+        tell_unreadable(p, field);
+        return false;
+    }
+    if (status == BRINK_OK) {
         device->restored = true;
         p->wants_windows = true;
         schedule_device(p, device);
@@ -238,24 +243,41 @@ void restore_device(void *ctx, struct text field, struct text value)
             device_mark_dirty(&p->devices, device);
         }
     }
+    return true;
+}
+
+/* One device's line from Valkey. */
+void restore_device(void *ctx, struct text field, struct text value)
+{
+    struct pipeline *p = ctx;
+    struct device *device;
+    if (field.p) {
+        (void)restore_line(p, field, value); /* told there */
+        return;
+    }
+    p->devices_loaded = true;
+    p->devices.unread = false;
+    save_totals(p);
+    for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        look_again(p, device);
+    }
 }
 
 /* The gateway's own line has to be known when the devices' are read. */
-static void visit_own(void *ctx, struct text field, struct text value)
+static bool visit_own(void *ctx, struct text field, struct text value)
 {
-    if (text_equal(field, TEXT(GATEWAY_FIELD))) {
-        restore_device(ctx, field, value);
-    }
+    return !text_equal(field, TEXT(GATEWAY_FIELD)) || restore_line(ctx, field, value);
 }
 
-static void visit_left_device(void *ctx, struct text field, struct text value)
+static bool visit_left_device(void *ctx, struct text field, struct text value)
 {
     struct pipeline *p = ctx;
-    restore_device(p, field, value);
+    bool is_line = restore_line(p, field, value);
     struct device *device = map_get(&p->devices.by_field, field);
-    if (device && value.n > 0) {
+    if (device && device->restored) { /* else Valkey's is looked at */
         device->restored = !device->in_part;
     }
+    return is_line;
 }
 
 static void visit_left_window(void *ctx, struct text tenant, struct text rule,

@@ -169,9 +169,10 @@ void history_keeps_devices(struct history *h, void (*each)(void *ctx, struct his
                            void *ctx);
 void history_keep_device(struct history *h, struct text field, struct text value);
 /* The devices' lines that the last run left there, before any is put: as
- * history_load_devices() gives them, and newer than those. */
+ * history_load_devices() gives them, and newer than those. visit returns false of one
+ * that is none: it is not written over what Valkey has. */
 void history_each_left_device(struct history *h,
-                              void (*visit)(void *ctx, struct text field,
+                              bool (*visit)(void *ctx, struct text field,
                                             struct text value),
                               void *ctx);
 /* Whose windows it left readings for: visit is to open them, with series_new(), which

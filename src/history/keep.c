@@ -192,11 +192,11 @@ uint64_t history_last_batch(const struct history *h)
 }
 
 void history_each_left_device(struct history *h,
-                              void (*visit)(void *ctx, struct text field,
+                              bool (*visit)(void *ctx, struct text field,
                                             struct text value),
                               void *ctx)
 {
-    side_each_device(&h->side, visit, ctx);
+    side_keep_devices(&h->side, visit, ctx);
 }
 
 void history_take_left_windows(struct history *h,

@@ -138,6 +138,25 @@ void side_each_device(const struct side *s,
     }
 }
 
+void side_keep_devices(struct side *s,
+                       bool (*keep)(void *ctx, struct text field, struct text value),
+                       void *ctx)
+{
+    struct side_device **tail = &s->first;
+    s->last = NULL;
+    while (*tail) {
+        struct side_device *d = *tail;
+        if (keep(ctx, field_of(d), (struct text){d->value, d->value_n})) {
+            s->last = d;
+            tail = &d->next;
+        } else {
+            *tail = d->next;
+            (void)map_remove(&s->devices, field_of(d));
+            free_device(d);
+        }
+    }
+}
+
 static size_t device_requests(struct side *s, struct buffer *out)
 {
     size_t n = 0;

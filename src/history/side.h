@@ -62,6 +62,10 @@ void side_put_cooldown(struct side *s, struct mono now, struct text key, int64_t
 void side_each_device(const struct side *s,
                       void (*visit)(void *ctx, struct text field, struct text value),
                       void *ctx);
+/* The same of those that wait; one of which keep returns false is dropped. */
+void side_keep_devices(struct side *s,
+                       bool (*keep)(void *ctx, struct text field, struct text value),
+                       void *ctx);
 void side_load(struct side *s, const char *first,
                void (*visit)(void *ctx, struct text field, struct text value), void *ctx);
 bool side_waits(const struct side *s); /* is there anything to send? */

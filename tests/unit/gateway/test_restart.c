@@ -665,6 +665,59 @@ START_TEST(test_no_device_is_read_back_amid_a_batch)
 }
 END_TEST
 
+static void put_in_backlog(const struct world *w, const char *line)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/backlog", w->folder);
+    FILE *f = fopen(path, "a");
+    ck_assert_ptr_nonnull(f);
+    fputs(line, f);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+/* A line of the backlog that is none does not take the place of Valkey's, neither in
+ * memory nor there. */
+START_TEST(test_a_line_of_the_backlog_that_is_none_hides_nothing)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "", "rules: [{id: a, when: x > 0 and y < 5}]\n");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"x\":1,\"y\":9}");
+    world_stop(&w);
+    put_in_backlog(&w, "d\tacme/d1\t2 of another version\n"
+                       "d\tacme/d2\t1 silent=0 v.x=1@5@0\n");
+    world_start(&w);
+    pass(&w, 2 * S);
+    ck_assert_int_eq(strncmp(DO(&server, "HGET", DEVICES_HASH, "acme/d1"), "1 ", 2), 0);
+    ck_assert_int_eq(strncmp(DO(&server, "HGET", DEVICES_HASH, "acme/d2"), "1 ", 2), 0);
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"y\":1}");
+    say_on(&w, "t/acme/l1/d2", "\"metrics\":{\"y\":1}");
+    ck_assert_str_eq(told(&w), "OPEN a d1\nOPEN a d2\n");
+    world_end(&w);
+}
+END_TEST
+
+/* No device has an id that no message could say: a line break in it would break the
+ * backlog's lines. */
+START_TEST(test_a_field_with_control_characters_is_no_device)
+{
+    struct world w;
+    struct pipeline_info info;
+    static const char *const bad[] = {"acme/a\nb",  "acme/a\tb",     "a\rcme/a",
+                                      "acme/a\x7f", "acme/\xc2\x85", "acme/\xff"};
+    DO(&server, "FLUSHALL");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        DO(&server, "HSET", DEVICES_HASH, bad[i], "1 silent=0");
+    }
+    DO(&server, "HSET", DEVICES_HASH, "acme/\xc3\xbc", "1 silent=0");
+    world_begin_on(&w, server.socket, "", "rules: [{id: a, when: x > 0}]\n");
+    pipeline_info(w.pipeline, &info);
+    ck_assert_uint_eq(info.devices, 1);
+    ck_assert_ptr_nonnull(map_get(&w.pipeline->devices.by_field, TEXT("acme/\xc3\xbc")));
+    world_end(&w);
+}
+END_TEST
+
 static void expect_same(char *expected, char *got)
 {
     size_t same = 0;
@@ -802,6 +855,8 @@ int main(void)
     tcase_add_test(t, test_silence_counts_while_the_devices_are_not_read_back);
     tcase_add_test(t, test_silence_goes_on_over_runs_without_valkey);
     tcase_add_test(t, test_no_device_is_read_back_amid_a_batch);
+    tcase_add_test(t, test_a_line_of_the_backlog_that_is_none_hides_nothing);
+    tcase_add_test(t, test_a_field_with_control_characters_is_no_device);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
                         SEEDS(2));
     suite_add_tcase(suite, t);

@@ -30,6 +30,12 @@ static void note_device(void *ctx, struct text field, struct text value)
     buffer_char(&devices, ';');
 }
 
+static bool note_left_device(void *ctx, struct text field, struct text value)
+{
+    note_device(ctx, field, value);
+    return true;
+}
+
 static void open_backlog(void)
 {
     buffer_clear(&devices);
@@ -344,7 +350,7 @@ static void open_gateway(void)
     gw.config.gateway.state_dir = server.dir;
     gw.config.mqtt.inbox = 1024;
     rig_open(&gw);
-    history_each_left_device(gw.h, note_device, NULL);
+    history_each_left_device(gw.h, note_left_device, NULL);
 }
 
 /* As a kill would: nothing is flushed. */

@@ -58,6 +58,12 @@ void keep_all_devices(void *ctx, struct history *h)
         history_keep_device(h, TEXT(GATEWAY_FIELD), buffer_view(&p->text));
     }
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
+        /* Known from its alert alone: what Valkey has says more, and is not to be taken
+         * for older than this. */
+        if (p->devices.unread && !device->heard && !device->restored &&
+            !device->in_part) {
+            continue;
+        }
         buffer_clear(&p->text);
         device_state_print(&p->devices, device, p->now, &p->text);
         if (buffer_ok(&p->text)) {

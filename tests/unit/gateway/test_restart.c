@@ -697,6 +697,29 @@ START_TEST(test_a_line_of_the_backlog_that_is_none_hides_nothing)
 }
 END_TEST
 
+/* Lines that know values, but of no reading ever: there is no moment at which to decide.
+ */
+START_TEST(test_values_without_a_newest_reading_decide_nothing)
+{
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "",
+                   "rules:\n"
+                   "  - {id: a, when: a + b > 2, for: 5s, repeat: 5s}\n"
+                   "  - {id: b, when: a + b > 2, repeat: 5s, escalate: {after: 5s}}\n"
+                   "  - {id: c, when: 'held(a + b > 2, 5s)'}\n");
+    world_stop(&w);
+    put_in_backlog(&w, "d\tacme/d1\t1 part=1 v.a=1@5@0\n");
+    DO(&server, "HSET", DEVICES_HASH, "acme/d1", "1 v.b=2@5@0");
+    world_start(&w);
+    pass(&w, 10 * S);
+    ck_assert_str_eq(told(&w), "");
+    say_on(&w, "t/acme/l1/d1", "\"metrics\":{\"a\":1}");
+    ck_assert_str_eq(told(&w), "OPEN b d1\n");
+    world_end(&w);
+}
+END_TEST
+
 /* No device has an id that no message could say: a line break in it would break the
  * backlog's lines. */
 START_TEST(test_a_field_with_control_characters_is_no_device)
@@ -714,6 +737,37 @@ START_TEST(test_a_field_with_control_characters_is_no_device)
     pipeline_info(w.pipeline, &info);
     ck_assert_uint_eq(info.devices, 1);
     ck_assert_ptr_nonnull(map_get(&w.pipeline->devices.by_field, TEXT("acme/\xc3\xbc")));
+    world_end(&w);
+}
+END_TEST
+
+/* Of a device that is known from its alert alone a start without Valkey has nothing to
+ * keep: how long it has been silent stands in Valkey. */
+START_TEST(test_a_start_without_valkey_keeps_nothing_of_a_device_it_knows_nothing_of)
+{
+    static const char *const rules_of_silence =
+        "rules:\n"
+        "  - {id: a, when: x > 5, repeat: 10m}\n"
+        "  - {id: s, when: silent(2h)}\n"
+        "  - {id: c, when: 'count(z, 10s) > 1e9'}\n";
+    struct world w;
+    DO(&server, "FLUSHALL");
+    world_begin_on(&w, server.socket, "", rules_of_silence);
+    say(&w, "d1", NULL, 9);
+    ck_assert_str_eq(told(&w), "OPEN a d1\n");
+    pass(&w, 118 * MINUTE);
+    ck_assert_str_eq(last_told(&w, "event_type"), "REPEATED");
+    world_reload(&w, "storm: {alerts: 100, within: 1m}}\nmqtt: {inbox: 0",
+                 rules_of_silence);
+    restart_without_valkey(&w);
+    renew_backlog(&w);
+    (void)told(&w);
+    world_stop(&w);
+    bring_valkey_back();
+    w.valkey = server.socket;
+    world_start(&w);
+    pass(&w, 3 * MINUTE);
+    expect(strstr(told(&w), "OPEN s d1\n") != NULL, "its silence was forgotten");
     world_end(&w);
 }
 END_TEST
@@ -856,7 +910,10 @@ int main(void)
     tcase_add_test(t, test_silence_goes_on_over_runs_without_valkey);
     tcase_add_test(t, test_no_device_is_read_back_amid_a_batch);
     tcase_add_test(t, test_a_line_of_the_backlog_that_is_none_hides_nothing);
+    tcase_add_test(t, test_values_without_a_newest_reading_decide_nothing);
     tcase_add_test(t, test_a_field_with_control_characters_is_no_device);
+    tcase_add_test(
+        t, test_a_start_without_valkey_keeps_nothing_of_a_device_it_knows_nothing_of);
     tcase_add_loop_test(t, test_window_run_with_restarts_equals_the_run_without, 0,
                         SEEDS(2));
     suite_add_tcase(suite, t);

@@ -113,8 +113,7 @@ void decide(struct pipeline *p, struct instance *i, const struct moment *m)
     if (i->alert.phase != ALERT_FIRING) {
         instance_cool(i);
     }
-    bool known = p->devices_loaded || i->device->heard || i->device->restored;
-    if (!m->by_reading && known) {
+    if (!m->by_reading && may_save(p, i->device)) {
         device_mark_dirty(&p->devices, i->device); /* a timer may have begun or ended */
     }
     if (!same_state(&before, &i->alert)) {

@@ -112,7 +112,14 @@ static inline void set_moment(struct pipeline *p, struct mono at)
     p->now.mono = at;
 }
 
+/* Is what is known of the device worth its line's place? Else that has more. */
+static inline bool may_save(const struct pipeline *p, const struct device *device)
+{
+    return p->devices_loaded || device->heard || device->restored;
+}
+
 void keep_and_commit(struct pipeline *p, struct mono now); /* pipeline.c */
+
 /* upkeep.c */
 bool drained(const struct pipeline *p,
              struct mono now); /* what the broker had queued was taken */
@@ -128,6 +135,8 @@ bool is_readable(const struct instance *i); /* all its windows are */
 /* When the last reading of the rule was: others of its device may have come since.
  * INT64_MIN: it never had one, nothing is to be decided. */
 struct wall last_reading(const struct pipeline *p, const struct instance *i);
+/* To decide at that reading: then silence is what it was when the device was heard. */
+struct moment newest_moment(const struct pipeline *p, const struct instance *i);
 struct series *open_series(void *ctx, struct instance *user, size_t metric);
 
 /* first_metric.c: a list does not say whose readings it holds. Where a rule's first

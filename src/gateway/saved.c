@@ -60,8 +60,7 @@ void keep_all_devices(void *ctx, struct history *h)
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
         /* Known from its alert alone: what Valkey has says more, and is not to be taken
          * for older than this. */
-        if (p->devices.unread && !device->heard && !device->restored &&
-            !device->in_part) {
+        if (device_is_unread(&p->devices, device) && !device_was_heard(device)) {
             continue;
         }
         buffer_clear(&p->text);
@@ -159,15 +158,10 @@ void pipeline_restore_alert(struct pipeline *p, struct text rule, struct text te
  * newest reading means, and then what time alone did since. */
 static void look_again(struct pipeline *p, struct device *device)
 {
-    bool before = device->heard || device->in_part, said = false;
+    bool before = device_was_heard(device), said = false;
     for (uint32_t k = 0; k < device->n_instances; k++) {
         struct instance *in = device->instances[k];
-        struct moment m = {
-            .by_reading = true,
-            .at = last_reading(p, in),
-            .now = device->newest,
-            .silence_us = device->seen_us,
-        };
+        struct moment m = newest_moment(p, in);
         bool open = !in->decided && m.at.us != INT64_MIN && m.now.us != INT64_MIN &&
                     is_readable(in); /* else when its windows are read */
         if (open) {
@@ -196,7 +190,7 @@ static void save_totals(struct pipeline *p)
     }
     put_alive(p);
     for (size_t i = 0; (device = map_next(&p->devices.by_field, &i));) {
-        if (device->heard || device->in_part) {
+        if (device_was_heard(device)) {
             device_mark_dirty(&p->devices, device);
         }
     }
@@ -229,7 +223,7 @@ static bool restore_line(struct pipeline *p, struct text field, struct text valu
         return false;
     }
     struct device *device = devices_get(&p->devices, tenant, id, p->now.mono, &why);
-    bool before = device && (device->heard || device->in_part);
+    bool before = device && device_was_heard(device);
     if (!device || device->restored) {
         return true;
     }

@@ -320,6 +320,16 @@ struct wall last_reading(const struct pipeline *p, const struct instance *i)
     return any ? i->device->newest : last;
 }
 
+struct moment newest_moment(const struct pipeline *p, const struct instance *i)
+{
+    return (struct moment){
+        .by_reading = true,
+        .at = last_reading(p, i),
+        .now = i->device->newest,
+        .silence_us = i->device->seen_us,
+    };
+}
+
 /* A window was read back, or written at last. What its newest reading means is decided
  * if it was not yet, and then what time alone did meanwhile; going back to a reading that
  * was decided on would undo what time did since. */
@@ -328,12 +338,7 @@ static void follow_history(struct pipeline *p)
     struct instance *i;
     while ((i = history_next_changed(p->history))) {
         bool behind = catch_up(p, i);
-        struct moment m = {
-            .by_reading = true,
-            .at = last_reading(p, i),
-            .now = i->device->newest,
-            .silence_us = i->device->seen_us,
-        };
+        struct moment m = newest_moment(p, i);
         if (m.at.us == INT64_MIN) {
             continue;
         }
@@ -343,8 +348,7 @@ static void follow_history(struct pipeline *p)
         }
         decide_by_time(p, i, p->now.mono);
         gate_settle(p);
-        bool known = p->devices_loaded || i->device->heard || i->device->restored;
-        if (undecided && known) { /* that it was stands in its line */
+        if (undecided && may_save(p, i->device)) { /* that it was stands in its line */
             save_device(p, i->device);
             device_mark_dirty(&p->devices, i->device);
         }

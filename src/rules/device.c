@@ -6,25 +6,6 @@
 #include "rules/cover.h"
 #include "rules/timers.h"
 
-int64_t silence_now(const struct silence_clock *c, struct mono now)
-{
-    return c->before_us + (c->runs ? now.us - c->since.us : 0);
-}
-
-void silence_start(struct silence_clock *c, struct mono now)
-{
-    if (!c->runs) {
-        c->runs = true;
-        c->since = now;
-    }
-}
-
-void silence_stop(struct silence_clock *c, struct mono now)
-{
-    c->before_us = silence_now(c, now);
-    c->runs = false;
-}
-
 void devices_init(struct devices *d, struct ruleset *rules,
                   const struct rules_hooks *hooks)
 {
@@ -294,7 +275,7 @@ bool device_unbind(struct devices *d, struct device *device)
 {
     /* What this run found is not to be forgotten before the last one's is known; nor is
      * that a reading waits to be decided on. */
-    if (!device->bound || (d->unread && !device->restored)) {
+    if (!device->bound || device_is_unread(d, device)) {
         return false;
     }
     for (uint32_t i = 0; i < device->n_instances; i++) {

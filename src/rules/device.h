@@ -25,6 +25,7 @@
 #include "rules/instance.h"
 #include "rules/ruleset.h"
 #include "rules/sequence.h"
+#include "rules/silence.h"
 #include "window/window.h"
 
 struct series; /* history's; opaque here */
@@ -107,7 +108,8 @@ struct device {
     bool bound : 1, dirty : 1;
     bool heard : 1;    /* a message came in this run */
     bool restored : 1; /* its line was read: another is older, or the same */
-    bool in_part : 1;  /* a line was read that a run wrote which had not read its own */
+    bool in_part : 1;  /* a line was read that a run wrote which had not read its own, or
+                          this run's had to be joined with what it heard */
     bool has_reading : 1; /* its timeline is its readings', no longer the arrival of
                              heartbeats */
     bool by_arrival : 1;  /* `newest` is an arrival, not a time that it said itself */
@@ -130,21 +132,6 @@ static inline const struct use *cell_uses(const struct device *device,
     return *ret_n > 0 ? device_uses(device) + cell->first_use : NULL;
 }
 
-/* Time during which the gateway was subscribed (SPEC 4.8): runs only between
- * silence_start and silence_stop. It begins at 0 with the process; how long it ran in all
- * of a series of processes is stored, so that of two stored lines the difference is the
- * time subscribed between them. */
-struct silence_clock {
-    bool runs;
-    struct mono since;
-    int64_t before_us;
-    int64_t series;   /* names those; 0: what is stored was not read yet */
-    int64_t total_us; /* by the processes before */
-};
-int64_t silence_now(const struct silence_clock *c, struct mono now);
-void silence_start(struct silence_clock *c, struct mono now);
-void silence_stop(struct silence_clock *c, struct mono now);
-
 struct devices {
     struct map by_field;
     struct map tenants;           /* name -> struct tenant */
@@ -160,6 +147,17 @@ struct devices {
     bool unread; /* the store's lines of them: since when something holds is not known */
     size_t n_instances;
 };
+
+/* Does the store perhaps have more of it than is known here? */
+static inline bool device_is_unread(const struct devices *d, const struct device *device)
+{
+    return d->unread && !device->restored;
+}
+/* In this run, or in one whose word of it is all that was read. */
+static inline bool device_was_heard(const struct device *device)
+{
+    return device->heard || device->in_part;
+}
 
 void devices_init(struct devices *d, struct ruleset *rules,
                   const struct rules_hooks *hooks);

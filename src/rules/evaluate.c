@@ -19,7 +19,7 @@ static const struct cell *cell_of(const struct context *c, const struct expr *e)
 /* What this run has not heard may stand in the store. */
 static bool unread(struct context *c)
 {
-    bool is_unread = c->devices->unread && !c->instance->device->restored;
+    bool is_unread = device_is_unread(c->devices, c->instance->device);
     c->store_unknown = c->store_unknown || is_unread;
     return is_unread;
 }
@@ -75,8 +75,7 @@ static enum truth silent(void *ctx, const struct expr *e)
         return TRUTH_TRUE;
     }
     /* One that is not heard in this run is silent for longer than this run is. */
-    bool heard = device->heard || device->in_part;
-    return !heard && unread(c) ? TRUTH_UNKNOWN : TRUTH_FALSE;
+    return !device_was_heard(device) && unread(c) ? TRUTH_UNKNOWN : TRUTH_FALSE;
 }
 
 static void environment(struct context *c, struct expr_env *env);

@@ -41,21 +41,6 @@ static void put_timeline(const struct device *device, struct instant now,
     fields_put_int(out, "by_arrival", device->by_arrival);
 }
 
-static void put_ran(const struct silence_clock *c, struct mono now, struct buffer *out)
-{
-    buffer_format(out, " ran=%" PRId64 "@%" PRId64, c->series,
-                  c->total_us + silence_now(c, now));
-}
-
-void gateway_state_print(const struct silence_clock *c, struct wall alive,
-                         struct mono now, struct buffer *out)
-{
-    char text[NUMBER_BYTES];
-    size_t n = number_print_seconds(alive.us, text);
-    buffer_put(out, text, n);
-    put_ran(c, now, out);
-}
-
 void device_state_print(const struct devices *d, const struct device *device,
                         struct instant now, struct buffer *out)
 {
@@ -63,7 +48,7 @@ void device_state_print(const struct devices *d, const struct device *device,
     buffer_cstring(out, "1");
     fields_put_int(out, "saved", now.wall.us);
     fields_put_int(out, "silent", silence - device->seen_us);
-    put_ran(&d->silence, now.mono, out);
+    silence_put_total(&d->silence, now.mono, out);
     if (device->seen.us != INT64_MIN) {
         fields_put_int(out, "seen", to_wall(device->seen, now));
     }
@@ -72,7 +57,7 @@ void device_state_print(const struct devices *d, const struct device *device,
     }
     fields_put_text(out, "site", device->site);
     put_labels(out, device);
-    bool in_part = d->unread && !device->restored; /* what is stored has more */
+    bool in_part = device_is_unread(d, device);
     if (in_part) {
         fields_put_int(out, "part", 1);
     }
@@ -188,63 +173,6 @@ static bool to_hash(struct text t, uint64_t *ret)
     }
     *ret = v;
     return true;
-}
-
-/* How long the gateway had been subscribed in all when a line was saved. */
-struct ran {
-    bool said; /* not by older versions */
-    int64_t series, total_us;
-};
-
-/* Longer than a gateway lives is nonsense, which the next run would go on from. */
-#define RAN_US_MAX (INT64_C(100) * 366 * 24 * 3600 * US_PER_S)
-
-static void read_ran(struct text value, struct ran *ret)
-{
-    int64_t series, total;
-    if (to_int(fields_cut(&value, '@'), &series) && to_int(value, &total) &&
-        series >= 0 && total >= 0 && total <= RAN_US_MAX) {
-        *ret = (struct ran){true, series, total};
-    }
-}
-
-void gateway_state_apply(struct silence_clock *c, struct text line, struct wall *alive)
-{
-    struct text rest = line, first = fields_cut(&rest, ' '), key, value;
-    struct ran ran = {0};
-    double seconds;
-    if (number_parse(first, &seconds) != BRINK_OK || !(seconds > 0 && seconds < 9e9)) {
-        return;
-    }
-    int64_t us = number_seconds_to_us(seconds);
-    bool newer = us > alive->us;
-    alive->us = newer ? us : alive->us;
-    while (fields_next(&rest, &key, &value)) {
-        if (text_equal(key, TEXT("ran"))) {
-            read_ran(value, &ran);
-        }
-    }
-    if (ran.said && ran.series == c->series) { /* the wall clock may have been set back */
-        c->total_us = ran.total_us > c->total_us ? ran.total_us : c->total_us;
-    } else if (ran.said && c->series == 0) {
-        c->series = ran.series;
-        c->total_us += ran.total_us;
-    } else if (ran.said && ran.series != 0 && newer) {
-        c->series = ran.series;
-        c->total_us = ran.total_us;
-    }
-}
-
-/* When a line was saved, on this run's silence clock: 0, or before it began. */
-static int64_t saved_at(const struct silence_clock *c, const struct ran *ran,
-                        struct wall saved, struct wall alive)
-{
-    int64_t since = alive.us - saved.us;
-    bool known = c->series != 0 || c->total_us > 0;
-    if (ran->said && known && ran->series == c->series) {
-        since = c->total_us - ran->total_us;
-    }
-    return since > 0 ? -since : 0;
 }
 
 /* "l.name=value", of either kind of line. */
@@ -444,7 +372,7 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
     /* The timeline and the site come first: the site says which rules there are. */
     struct saved_timeline timeline = no_timeline;
     int64_t saved = 0, silent = -1, seen = 0, part = 0;
-    struct ran ran = {0};
+    struct silence_total total = {0};
     char *site = NULL;
     struct text key, value;
     for (struct text scan = rest; fields_next(&scan, &key, &value);) {
@@ -454,8 +382,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
             (void)to_int(value, &silent);
         } else if (text_equal(key, TEXT("seen"))) {
             (void)to_int(value, &seen);
-        } else if (text_equal(key, TEXT("ran"))) {
-            read_ran(value, &ran);
+        } else if (text_equal(key, TEXT(SILENCE_TOTAL))) {
+            silence_read_total(value, &total);
         } else if (text_equal(key, TEXT("part"))) {
             (void)to_int(value, &part);
         } else if (text_equal(key, TEXT("site")) && !site) {
@@ -465,8 +393,8 @@ enum brink_status device_state_apply(struct devices *d, struct device *device,
         }
     }
     /* What was not heard in this run was silent since then, however late this is read. */
-    int64_t saved_us = saved_at(&d->silence, &ran, (struct wall){saved}, alive);
-    bool fresh = !device->heard && !device->in_part; /* by this run, or by that one */
+    int64_t saved_us = silence_saved_at(&d->silence, &total, (struct wall){saved}, alive);
+    bool fresh = !device_was_heard(device);
     struct wall known = {fresh || timeline.newest == INT64_MIN ? 0 : timeline.newest};
     enum brink_status status = BRINK_OK;
     apply_timeline(device, &timeline, now);

@@ -18,13 +18,6 @@ struct instant {
     struct wall wall; /* arrival time (SPEC 3.3) */
 };
 
-/* The gateway's own line: until when it was subscribed, and for how long in all. */
-void gateway_state_print(const struct silence_clock *c, struct wall alive,
-                         struct mono now, struct buffer *out);
-/* There may be several, of one run and the next: *alive and the clock take the newest.
- * What a run says that had not read another run's is added to that. */
-void gateway_state_apply(struct silence_clock *c, struct text line, struct wall *alive);
-
 /* newest, site, latest values, pending alerts and held timers of a device, and which
  * rules could not say what its newest reading means. As long as its stored line was not
  * read it is marked as a part, with what was false meanwhile. */
